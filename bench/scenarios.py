@@ -1,0 +1,272 @@
+"""What is measured, and how. Each scenario gives rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from measures import Row, Target, milliseconds
+from podflare import Client, Sandbox
+from rig import host
+from rig.deadline import eventually
+from wire import Wire
+
+MEBI = 1 << 20
+
+CREATE = Target(emulated=10, kvm=3)
+WARM_CALL = Target(emulated=4, kvm=1.5)
+TOOL = Target(emulated=2, kvm=2)
+IDLE_MEMORY = Target(emulated=90, kvm=20)
+SERVER_HEAP = Target(emulated=128, kvm=128)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is done."""
+
+    creates: int
+    burst: int
+    calls: int
+    streams: int
+    file_bytes: int
+    idle: int
+    heap_sandboxes: int
+    forks: int
+    most_children: int
+    dirty_mb: tuple[int, ...]
+    generations: int
+    machine_mb: tuple[int, ...]
+
+
+QUICK = Sizes(20, 4, 100, 3, 16 * MEBI, 8, 8, 5, 5, (10,), 3, ())
+USUAL = Sizes(30, 8, 200, 5, 64 * MEBI, 20, 50, 5, 20, (10, 100, 500), 20, (512, 4096))
+ALL = Sizes(100, 8, 1000, 10, 1024 * MEBI, 20, 50, 20, 20, (10, 100, 500), 20, (512, 4096))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A server and how much to ask of it."""
+
+    address: str
+    port: int
+    key: str
+    server_pid: int
+    sizes: Sizes
+
+    @property
+    def client(self) -> Client:
+        return Client(host=f"http://{self.address}:{self.port}", api_key=self.key)
+
+    def wire(self) -> Wire:
+        return Wire(self.address, self.port, self.key)
+
+    # -- the pool
+
+    def wait_for_pool(self, template: str = "default") -> None:
+        """Waits until as many microVMs wait as shall, so that the next create is a hit and nothing
+        else uses the processor."""
+        wire = self.wire()
+        try:
+
+            def full() -> bool:
+                pools = json.loads(wire.request("GET", "/v1/capacity"))["pools"]
+                return all(
+                    one["ready"] >= one["target"] for one in pools if one["template"] == template
+                )
+
+            eventually("the warm pool is full", full, 180, every=0.1)
+        finally:
+            wire.close()
+
+    # -- scenarios
+
+    def create(self) -> Iterator[Row]:
+        wire = self.wire()
+        raw, first_answer = [], []
+        for _ in range(self.sizes.creates):
+            self.wait_for_pool()
+            began = time.perf_counter()
+            sandbox = json.loads(wire.request("POST", "/v1/sandboxes", {}))["id"]
+            made = time.perf_counter()
+            wire.request("POST", f"/v1/sandboxes/{sandbox}/exec", {"code": "1"})
+            answered = time.perf_counter()
+            raw.append((made - began) * 1000)
+            first_answer.append((answered - began) * 1000)
+            wire.request("DELETE", f"/v1/sandboxes/{sandbox}")
+        yield Row("create, pool hit, over HTTP", "ms", raw, CREATE)
+        yield Row("create to first answer", "ms", first_answer)
+        client, made_by_sdk = self.client, []
+        for _ in range(self.sizes.creates):
+            self.wait_for_pool()
+            began = time.perf_counter()
+            sandbox = Sandbox(client=client)
+            made_by_sdk.append((time.perf_counter() - began) * 1000)
+            sandbox.close()
+        yield Row("create, pool hit, Python SDK", "ms", made_by_sdk)
+        yield self.burst()
+
+    def burst(self) -> Row:
+        """Creates all at once, more than one caller waiting for the same pool."""
+        self.wait_for_pool()
+        client = self.client
+        with ThreadPoolExecutor(self.sizes.burst) as callers:
+
+            def create(_: int) -> tuple[float, Sandbox]:
+                began = time.perf_counter()
+                sandbox = Sandbox(client=client)
+                return (time.perf_counter() - began) * 1000, sandbox
+
+            made = list(callers.map(create, range(self.sizes.burst)))
+        for _, sandbox in made:
+            sandbox.close()
+        return Row(f"create, {self.sizes.burst} at once", "ms", [taken for taken, _ in made])
+
+    def calls(self) -> Iterator[Row]:
+        self.wait_for_pool()
+        with Sandbox(client=self.client) as sandbox:
+            wire, path, body = self.wire(), f"/v1/sandboxes/{sandbox.id}/exec", {"code": "1"}
+            for _ in range(20):
+                wire.request("POST", path, body)
+            samples = [
+                milliseconds(lambda: wire.request("POST", path, body))
+                for _ in range(self.sizes.calls)
+            ]
+            yield Row('run_code("1"), over HTTP', "ms", samples, WARM_CALL)
+            samples = [milliseconds(lambda: sandbox.run_code("1")) for _ in range(self.sizes.calls)]
+            yield Row('run_code("1"), Python SDK', "ms", samples)
+
+    def tools(self) -> Iterator[Row]:
+        """What a model's tool call costs beyond the exec that it stands for, pair by pair."""
+        self.wait_for_pool()
+        with Sandbox(client=self.client) as sandbox:
+            wire, path, body = self.wire(), f"/v1/sandboxes/{sandbox.id}/exec", {"code": "1"}
+            session = wire.mcp_session()
+            arguments = {"code": "1", "sandbox_id": sandbox.id}
+            params = {"name": "run_python", "arguments": arguments}
+            call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+            def pair() -> float:
+                exec_alone = milliseconds(lambda: wire.request("POST", path, body))
+                tool = milliseconds(lambda: wire.request("POST", "/mcp", call, session))
+                return tool - exec_alone
+
+            first = [pair() for _ in range(20)]
+            # The exec's own path is warm by now; Java compiles this one after some hundred calls.
+            for _ in range(400):
+                pair()
+            samples = [pair() for _ in range(self.sizes.calls)]
+            wire.request("DELETE", "/mcp", headers=session)
+        yield Row("MCP run_python, over run_code (the first 20 of a server)", "ms", first)
+        yield Row("MCP run_python, over run_code (after 400)", "ms", samples, TOOL)
+
+    def streaming(self) -> Iterator[Row]:
+        self.wait_for_pool()
+        with Sandbox(client=self.client) as sandbox:
+            wire, path = self.wire(), f"/v1/sandboxes/{sandbox.id}/exec"
+            waits = []
+            for _ in range(self.sizes.calls // 4):
+                began = time.perf_counter()
+                body = {"code": "import time\nprint('x')\ntime.sleep(0.02)"}
+                waits.append((wire.first_event(path, body, "stdout") - began) * 1000)
+            yield Row("first byte of output", "ms", waits)
+            # 9 MiB, because output beyond 10 MiB a call is cut.
+            code = (
+                "import os\nblock = b'x' * 65535 + b'\\n'\nfor _ in range(144): os.write(1, block)"
+            )
+            speeds = []
+            for _ in range(self.sizes.streams):
+                taken = milliseconds(lambda: wire.request("POST", path, {"code": code}))
+                speeds.append(9 * MEBI / 1e6 / (taken / 1000))
+            yield Row("output", "MB/s", speeds, most_is_best=True)
+
+    def files(self) -> Iterator[Row]:
+        self.wait_for_pool()
+        size = self.sizes.file_bytes
+        name = f"{size // MEBI} MiB" if size < 1024 * MEBI else f"{size // MEBI // 1024} GiB"
+        block = os.urandom(MEBI)
+        with Sandbox(client=self.client) as sandbox:
+            up, down = [], []
+            for _ in range(1 if size > 100 * MEBI else self.sizes.streams):
+                blocks = (block for _ in range(size // MEBI))
+                taken = milliseconds(lambda blocks=blocks: sandbox.upload("/root/bench", blocks))
+                up.append(size / 1e6 / (taken / 1000))
+                with open(os.devnull, "wb") as nowhere:
+                    # The open file, not its path: a download to a path takes that path's place.
+                    taken = milliseconds(lambda to=nowhere: sandbox.download_to("/root/bench", to))
+                down.append(size / 1e6 / (taken / 1000))
+            yield Row(f"upload, {name}", "MB/s", up, most_is_best=True)
+            yield Row(f"download, {name}", "MB/s", down, most_is_best=True)
+
+    def memory(self) -> Iterator[Row]:
+        self.wait_for_pool()
+        time.sleep(1)
+        before = host.available_bytes()
+        made = self.many(self.sizes.idle)
+        try:
+            for sandbox in made:
+                sandbox.run_code("1")
+            self.wait_for_pool()
+            used = [sandbox.info()["memory_used_bytes"] / MEBI for sandbox in made]
+            yield Row("memory of an idle sandbox", "MiB", used, IDLE_MEMORY, note="its own pages")
+            lost = (before - host.available_bytes()) / len(made) / MEBI
+            note = f"host's free memory over {len(made)}"
+            yield Row("memory of an idle sandbox", "MiB", [lost], note=note)
+        finally:
+            for sandbox in made:
+                sandbox.close()
+
+    def server_heap(self) -> Iterator[Row]:
+        made = self.many(self.sizes.heap_sandboxes)
+        try:
+            for sandbox in made:
+                sandbox.run_code("1")
+            heap = heap_bytes(self.server_pid) / MEBI
+            note = f"with {len(made)} sandboxes"
+            yield Row("server's heap", "MiB", [heap], SERVER_HEAP, note=note)
+            resident = host.resident_bytes(self.server_pid) / MEBI
+            yield Row("server's resident memory", "MiB", [resident], note=note)
+        finally:
+            for sandbox in made:
+                sandbox.close()
+
+    def many(self, count: int) -> list[Sandbox]:
+        client = self.client
+        with ThreadPoolExecutor(4) as callers:
+            return list(callers.map(lambda _: Sandbox(client=client), range(count)))
+
+
+def heap_bytes(pid: int) -> int:
+    """What lives in the server's heap after a collection, as its own JDK says."""
+    jcmd = Path(os.readlink(f"/proc/{pid}/exe")).with_name("jcmd")
+
+    def ask(*what: str) -> str:
+        return subprocess.run(
+            [str(jcmd), str(pid), *what], capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+
+    ask("GC.run")
+    said = ask("GC.heap_info")
+    # A line for each generation, or one for the whole heap; metaspace and class space are no heap.
+    used = re.findall(r"total \d+K, used (\d+)K", said)
+    if not used:
+        raise RuntimeError(f"jcmd did not tell the heap: {said[:300]}")
+    return sum(int(part) for part in used) * 1024
+
+
+def info_of_host() -> str:
+    """What the figures were taken on; nothing that names the machine."""
+    model = "unknown processor"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    memory: Any = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (1 << 30)
+    return f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB"

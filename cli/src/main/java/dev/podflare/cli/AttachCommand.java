@@ -1,0 +1,49 @@
+package dev.podflare.cli;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Follows an exec that was detached, or whose client is gone. */
+@Command(
+    name = "attach",
+    description = {
+      "Prints what an exec has said, and what it says, and ends with its exit code.",
+      "Ctrl-C ends this command, not the exec."
+    },
+    mixinStandardHelpOptions = true,
+    versionProvider = Version.class)
+@SuppressWarnings("NullAway.Init") // picocli sets the fields before call().
+final class AttachCommand implements Callable<Integer> {
+
+  @Mixin private ServerOptions server = new ServerOptions();
+
+  @Parameters(paramLabel = "SANDBOX", description = "Its sandbox; an id may be cut short.")
+  private String sandbox;
+
+  @Parameters(paramLabel = "EXEC", description = "Which one; an id may be cut short.")
+  private String exec;
+
+  @Option(
+      names = "--from",
+      paramLabel = "SEQ",
+      description = "The number of the first event (default: ${DEFAULT-VALUE}).")
+  private long from;
+
+  @Override
+  public Integer call() throws CommandFailure {
+    LocalApi api = LocalApi.of(server.dataDirectory());
+    Names names = new Names(api);
+    String id = names.sandbox(sandbox);
+    String path = "/v1/sandboxes/" + id + "/execs/" + names.exec(id, exec) + "/stream?from=" + from;
+    try (InputStream events = api.stream(path)) {
+      return EventPrinter.print(events);
+    } catch (IOException e) {
+      throw EventPrinter.brokeOff(e);
+    }
+  }
+}

@@ -1,0 +1,105 @@
+package dev.podflare.cli;
+
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * Writes a difference for people: {@code +} was added, {@code -} was removed, {@code ~} changed.
+ */
+final class DifferenceText {
+
+  private static final Map<String, String> MARKS =
+      Map.of("added", "+", "removed", "-", "modified", "~");
+  private static final List<String> KINDS = List.of("added", "modified", "removed");
+
+  private DifferenceText() {}
+
+  static void print(JsonNode difference, PrintWriter out) {
+    boolean files = KINDS.stream().anyMatch(kind -> !difference.path(kind).isEmpty());
+    JsonNode variables = difference.path("variables");
+    boolean names = KINDS.stream().anyMatch(kind -> !variables.path(kind).isEmpty());
+    if (files) {
+      printFiles(difference, out);
+    }
+    if (names) {
+      out.println(files ? System.lineSeparator() + "variables" : "variables");
+      printVariables(variables, out);
+    }
+    if (!files && !names) {
+      out.println("no difference");
+    }
+    if (difference.path("truncated").asBoolean()) {
+      out.println("There is more than is shown here; name fewer files with --path.");
+    }
+  }
+
+  /** The paths of an answer that has them by kind, as a merge's has too. */
+  static void printPaths(JsonNode answer, PrintWriter out) {
+    for (String kind : KINDS) {
+      for (JsonNode path : answer.path(kind)) {
+        out.println(MARKS.get(kind) + " " + Printable.line(path.asString()));
+      }
+    }
+  }
+
+  private static void printFiles(JsonNode difference, PrintWriter out) {
+    out.println("files");
+    for (String kind : KINDS) {
+      for (JsonNode path : difference.path(kind)) {
+        JsonNode detail = difference.path("details").path(path.asString());
+        out.println(
+            "  "
+                + MARKS.get(kind)
+                + " "
+                + Printable.line(path.asString())
+                + (kind.equals("modified") ? "  (" + changesOf(detail) + ")" : ""));
+        String text = detail.path("text").asString("");
+        if (!text.isEmpty()) {
+          Printable.lines(text).lines().forEach(line -> out.println("      " + line));
+        }
+      }
+    }
+  }
+
+  private static String changesOf(JsonNode detail) {
+    List<String> changes = new ArrayList<>();
+    for (JsonNode aspect : detail.path("changed")) {
+      String name = aspect.asString();
+      changes.add(
+          name.equals("content")
+              ? name
+              : name
+                  + " "
+                  + Printable.line(detail.path("from").path(name).asString(""))
+                  + " → "
+                  + Printable.line(detail.path("to").path(name).asString("")));
+    }
+    return String.join(", ", changes);
+  }
+
+  private static void printVariables(JsonNode variables, PrintWriter out) {
+    for (String kind : KINDS) {
+      for (Map.Entry<String, JsonNode> variable : variables.path(kind).properties()) {
+        JsonNode value = variable.getValue();
+        out.println(
+            "  "
+                + MARKS.get(kind)
+                + " "
+                + Printable.line(variable.getKey())
+                + ": "
+                + (kind.equals("modified")
+                    ? valueOf(value.path("from")) + " → " + valueOf(value.path("to"))
+                    : valueOf(value)));
+      }
+    }
+  }
+
+  private static String valueOf(JsonNode variable) {
+    return Printable.line(variable.path("type").asString(""))
+        + " "
+        + Printable.line(variable.path("repr").asString(""));
+  }
+}

@@ -1,0 +1,17 @@
+package dev.podflare.cli;
+
+import picocli.CommandLine.IVersionProvider;
+
+/** The version of this build. */
+final class Version implements IVersionProvider {
+
+  @Override
+  public String[] getVersion() {
+    return new String[] {"podflare " + current()};
+  }
+
+  static String current() {
+    String version = Version.class.getPackage().getImplementationVersion();
+    return version == null ? "of an unpackaged build" : version;
+  }
+}

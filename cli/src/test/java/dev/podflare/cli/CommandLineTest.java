@@ -1,0 +1,182 @@
+package dev.podflare.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import picocli.CommandLine;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/** What the command says and with which exit code it ends, without a server. */
+class CommandLineTest {
+
+  @TempDir private Path data;
+
+  private record Ended(int code, String out, String error) {}
+
+  private static Ended run(String... arguments) {
+    StringWriter out = new StringWriter();
+    StringWriter error = new StringWriter();
+    CommandLine commandLine =
+        Main.commandLine(arguments)
+            .setOut(new PrintWriter(out, true))
+            .setErr(new PrintWriter(error, true));
+    int code = commandLine.execute(arguments);
+    return new Ended(code, out.toString(), error.toString());
+  }
+
+  @Test
+  void help_names_every_command_and_every_exit_code() {
+    Ended ended = run("--help");
+    assertThat(ended.code()).isZero();
+    assertThat(ended.out().replaceAll("\\s+", " "))
+        .contains("up", "down", "status", "exec", "doctor", "generate-completion")
+        .contains("create", "list", "close", "fork", "tree", "diff", "merge")
+        .contains("freeze", "spaces", "resume", "template", "mcp")
+        .contains("0 done", "1 it failed", "2 the command line is wrong", "3 no server runs");
+    assertThat(ended.error()).isEmpty();
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "up",
+        "down",
+        "status",
+        "exec",
+        "doctor",
+        "create",
+        "list",
+        "close",
+        "fork",
+        "tree",
+        "diff",
+        "merge",
+        "freeze",
+        "spaces",
+        "spaces delete",
+        "resume",
+        "template build",
+        "template list",
+        "template delete",
+        "mcp",
+        "execs",
+        "attach",
+      })
+  void every_command_has_help(String command) {
+    Ended ended = run((command + " --help").split(" "));
+    assertThat(ended.code()).isZero();
+    assertThat(ended.out()).startsWith("Usage: podflare " + command).contains("--data-dir");
+  }
+
+  @Test
+  void it_tells_its_version() {
+    Ended ended = run("--version");
+    assertThat(ended.code()).isZero();
+    assertThat(ended.out()).startsWith("podflare ");
+  }
+
+  @Test
+  void without_a_command_it_says_what_to_do() {
+    Ended ended = run();
+    assertThat(ended.code()).isEqualTo(2);
+    assertThat(ended.error()).startsWith("Say what to do, for example: podflare up");
+  }
+
+  @Test
+  void a_command_that_is_unknown_is_a_wrong_command_line() {
+    Ended ended = run("stauts");
+    assertThat(ended.code()).isEqualTo(2);
+    assertThat(ended.error()).contains("stauts", "status");
+    assertThat(ended.out()).isEmpty();
+  }
+
+  @Test
+  void an_option_that_is_unknown_is_a_wrong_command_line() {
+    Ended ended = run("up", "--detatch");
+    assertThat(ended.code()).isEqualTo(2);
+    assertThat(ended.error()).contains("--detatch", "--detach");
+  }
+
+  @Test
+  void code_is_needed_to_run_code() {
+    assertThat(run("exec").code()).isEqualTo(2);
+    assertThat(run("exec", "--language", "cobol", "1").error()).contains("cobol");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "fork",
+        "fork 1 2",
+        "fork 1 -n two",
+        "fork 1 -n 2.5",
+        "diff 1",
+        "merge 1",
+        "freeze",
+        "merge 1 2 --on-conflict mine",
+        "resume",
+        "spaces delete",
+        "close",
+        "tree 1 2",
+        "execs",
+        "attach 1",
+        "attach 1 2 --from start",
+        "exec --detach 1",
+        "exec --background 1",
+        "create --cpus many",
+        "create --env A",
+      })
+  void arguments_that_are_missing_or_too_many_are_a_wrong_command_line(String line) {
+    Ended ended = run(line.split(" "));
+    assertThat(ended.code()).isEqualTo(2);
+    assertThat(ended.error()).contains("Usage: podflare " + line.substring(0, 4));
+    assertThat(ended.out()).isEmpty();
+  }
+
+  @Test
+  void status_without_a_server_ends_with_3_and_the_remedy() {
+    Ended ended = run("status", "--data-dir", data.toString());
+    assertThat(ended.code()).isEqualTo(3);
+    assertThat(ended.error())
+        .isEqualTo(
+            "podflare: no server runs on " + data + "; start one with: podflare up --detach\n");
+  }
+
+  @Test
+  void code_for_a_server_that_is_gone_ends_with_3_and_the_remedy() throws Exception {
+    new Credentials("http://127.0.0.1:1", "pf_live_1").writeTo(Credentials.serverFile(data));
+    Ended ended = run("exec", "--data-dir", data.toString(), "1");
+    assertThat(ended.code()).isEqualTo(3);
+    assertThat(ended.error())
+        .startsWith("podflare: the server at http://127.0.0.1:1 can't be reached")
+        .endsWith("start it with: podflare up --detach\n");
+  }
+
+  @Test
+  void the_doctor_speaks_json_too() {
+    Ended ended = run("doctor", "--json", "--data-dir", data.toString());
+    JsonNode findings = JsonMapper.shared().readTree(ended.out());
+    List<String> states = findings.findValuesAsString("state");
+    assertThat(states).isNotEmpty();
+    assertThat(ended.code()).isEqualTo(states.contains("MISSING") ? 1 : 0);
+  }
+
+  @Test
+  void the_doctor_gives_each_finding_a_line() {
+    Ended ended = run("doctor", "--data-dir", data.toString());
+    assertThat(ended.out()).contains("QEMU").containsPattern("note +server +does not run");
+  }
+
+  @Test
+  void completion_is_written_for_the_shell() {
+    assertThat(run("generate-completion").out()).contains("complete -F", "doctor");
+  }
+}

@@ -1,0 +1,1 @@
+"""The documentation's programs, run as they stand there."""

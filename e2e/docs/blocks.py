@@ -1,0 +1,53 @@
+"""Finds the programs in a Markdown file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+#: A block whose first line says this is shown, not run.
+NOT_RUN = "not run"
+
+_FENCE = re.compile(r"^( {0,3})(`{3,}|~{3,})[ \t]*([A-Za-z0-9_+-]*)[^\n]*$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its text, and where it stands."""
+
+    path: Path
+    line: int
+    language: str
+    text: str
+
+    @property
+    def is_run(self) -> bool:
+        first = self.text.lstrip().partition("\n")[0].strip()
+        return NOT_RUN not in first.lstrip("#/ ").lower()[: len(NOT_RUN)]
+
+    def __str__(self) -> str:
+        return f"{self.path.name}:{self.line}"
+
+
+def blocks(path: Path) -> Iterator[Block]:
+    """The fenced blocks of a file, in order."""
+    opened: tuple[int, str, str, str] | None = None
+    content: list[str] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if opened is None:
+            fence = _FENCE.match(line)
+            if fence:
+                opened = (number, fence[1], fence[2], fence[3].lower())
+                content = []
+            continue
+        start, indent, mark, language = opened
+        stripped = line.strip()
+        if stripped.startswith(mark) and not stripped.strip(mark[0]):
+            yield Block(path, start, language, "\n".join(content) + "\n")
+            opened = None
+        else:
+            content.append(line[len(indent) :] if line.startswith(indent) else line)
+    if opened is not None:
+        raise ValueError(f"{path.name}:{opened[0]}: the block is never closed")

@@ -1,0 +1,266 @@
+"""What is on this host: processes, sockets, mounts, interfaces, memory.
+
+Read from the kernel, so that a test need not believe what the server says of itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+#: What stands in the command line of a server's process that is not its descendant.
+OUR_KINDS = ("dev.podflare", "qemu-system")
+
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def as_root(*command: str, check: bool = True, deadline: float = 30.0) -> str:
+    """Runs a command that needs root: directly, or by `sudo` where we are somebody else."""
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    done = subprocess.run(
+        [*prefix, *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=deadline,
+        check=False,
+    )
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    parent: int
+    command: str
+    #: In clock ticks since the host's boot; with the pid it names a process for good.
+    started: int
+    cpu_seconds: float
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        return (self.pid, self.started)
+
+
+def processes() -> Iterator[Process]:
+    """All processes but zombies."""
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            stat = Path(entry.path, "stat").read_text()
+            command = Path(entry.path, "cmdline").read_bytes().replace(b"\0", b" ")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        values = stat.rpartition(")")[2].split()
+        if values[0] in "ZX":
+            continue
+        yield Process(
+            int(entry.name),
+            int(values[1]),
+            command.decode("utf-8", "replace").strip(),
+            int(values[19]),
+            (int(values[11]) + int(values[12])) / CLOCK_TICKS,
+        )
+
+
+def processes_of(server_pid: int | None, data_dir: Path) -> list[Process]:
+    """The processes that belong to a server, itself excluded.
+
+    They are its descendants; and, because machines may outlive it, those that name its data
+    directory in their command line, or have a part of it mounted into their jail.
+    """
+    every = list(processes())
+    ours = {server_pid} if server_pid is not None else set()
+    grown = True
+    while grown:
+        found = {one.pid for one in every if one.parent in ours} - ours
+        ours |= found
+        grown = bool(found)
+    mark = str(data_dir)
+    not_ours = _lineage(every)
+    return [
+        one
+        for one in every
+        if one.pid != server_pid
+        and one.pid not in not_ours
+        and (one.pid in ours or mark in one.command or _has_mounted(one.pid, data_dir))
+        and (one.pid in ours or any(kind in one.command for kind in OUR_KINDS))
+    ]
+
+
+def _has_mounted(pid: int, directory: Path) -> bool:
+    """Whether a mount namespace other than ours shows a part of this directory."""
+    mount = next(one for one in (directory, *directory.parents) if os.path.ismount(one))
+    part = f" /{directory.relative_to(mount)}/"
+    try:
+        if os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
+            return False
+        return part in Path(f"/proc/{pid}/mountinfo").read_text()
+    except OSError:  # It has ended, or is a kernel thread's or another user's.
+        return False
+
+
+def _lineage(every: list[Process]) -> set[int]:
+    """We and what started us; our own command line may name the data directory too."""
+    parents = {one.pid: one.parent for one in every}
+    line, pid = set(), os.getpid()
+    while pid in parents and pid not in line:
+        line.add(pid)
+        pid = parents[pid]
+    return line
+
+
+def machines_of(server_pid: int | None, data_dir: Path) -> list[Process]:
+    """The processes that run the microVMs of a server: those whose memory holds a guest, that is,
+    which have an executable of a machine monitor."""
+    return [one for one in processes_of(server_pid, data_dir) if "qemu-system" in one.command]
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process that belongs to it alone; shared file mappings do not count."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no RssAnon for process {pid}")
+
+
+def available_bytes() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("no MemAvailable in /proc/meminfo")
+
+
+def addresses() -> list[str]:
+    """The host's own IPv4 addresses, loopback excluded."""
+    lines = as_root("ip", "-4", "-o", "addr", "show", "scope", "global").splitlines()
+    return [line.split()[3].split("/")[0] for line in lines]
+
+
+def kill(process: Process) -> None:
+    as_root("kill", "-9", str(process.pid))
+
+
+def lives(process: Process) -> bool:
+    return any(process.identity == one.identity for one in processes())
+
+
+def end_all_of(data_dir: Path) -> list[Process]:
+    """Ends what a server that is gone has left, and says what that was."""
+    left = processes_of(None, data_dir)
+    for one in left:
+        with contextlib.suppress(RuntimeError):  # It may end while we look.
+            kill(one)
+    return left
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a server holds on its host, counted by kind."""
+
+    processes: int
+    descriptors: int
+    unix_sockets: int
+    network_namespaces: int
+    interfaces: int
+    mounts: int
+    files: int
+    cgroups: int
+    firewall_rules: int
+    leases: int
+
+    @staticmethod
+    def of(server_pid: int | None, data_dir: Path) -> Footprint:
+        mark = str(data_dir)
+        descriptors = 0
+        if server_pid is not None:
+            descriptors = len(os.listdir(f"/proc/{server_pid}/fd"))
+        return Footprint(
+            processes=len(processes_of(server_pid, data_dir)),
+            descriptors=descriptors,
+            unix_sockets=Path("/proc/net/unix").read_text().count(mark),
+            network_namespaces=len(_network_namespaces()),
+            interfaces=len(os.listdir("/sys/class/net")),
+            mounts=len(Path("/proc/self/mountinfo").read_text().splitlines()),
+            files=sum(len(names) for _, _, names in os.walk(data_dir)),
+            cgroups=_cgroups(),
+            firewall_rules=len(as_root("nft", "list", "ruleset").splitlines()),
+            leases=_leases(mark),
+        )
+
+    def growth_since(
+        self, before: Footprint, slack: dict[str, int] | None = None
+    ) -> dict[str, int]:
+        """What is more than before, by kind; empty if nothing leaked."""
+        allowed = slack or {}
+        growth = {
+            one.name: getattr(self, one.name) - getattr(before, one.name) for one in fields(self)
+        }
+        return {kind: more for kind, more in growth.items() if more > allowed.get(kind, 0)}
+
+
+def _network_namespaces() -> set[str]:
+    """Those that a process is in, and those that have a name."""
+    found = set()
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(f"/proc/{entry.name}/ns/net"))
+    with contextlib.suppress(FileNotFoundError):
+        found.update(os.listdir("/run/netns"))
+    return found
+
+
+def _cgroups() -> int:
+    return sum(
+        1
+        for root, _, _ in os.walk("/sys/fs/cgroup")
+        if "podflare" in os.path.relpath(root, "/sys/fs/cgroup")
+    )
+
+
+def _leases(mark: str) -> int:
+    """How many of the host's numbers microVMs of this data directory hold."""
+    held = 0
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir("/run/podflare/leases"):
+            with contextlib.suppress(FileNotFoundError):  # It may be given back while we look.
+                held += mark in Path(entry.path).read_text()
+    return held
+
+
+#: One file of a fixed size, which a fork takes and the server makes anew soon after.
+SPARE_LAYER = "spare-layer"
+
+
+def bytes_of(data_dir: Path) -> int:
+    """What a data directory occupies, without the disks of guests: those grow by what guests write
+    to them, and shall; nor the layer that waits for the next fork. Machines share what they stand
+    on, so a file has many names."""
+    found = {}
+    for folder, _, names in os.walk(data_dir):
+        for name in names:
+            if not name.endswith(".qcow2") and name != SPARE_LAYER:
+                with contextlib.suppress(FileNotFoundError):
+                    status = os.lstat(os.path.join(folder, name))
+                    found[status.st_ino] = status.st_blocks * 512
+    return sum(found.values())
+
+
+def busiest(candidates: Callable[[], list[Process]], seconds: float) -> Process:
+    """The process that uses the most processor time while we look on: how a test finds the machine
+    of a sandbox that it keeps busy, without being told by the server."""
+    before = {one.identity: one.cpu_seconds for one in candidates()}
+    time.sleep(seconds)
+    after = [one for one in candidates() if one.identity in before]
+    if not after:
+        raise RuntimeError("no machine runs")
+    return max(after, key=lambda one: one.cpu_seconds - before[one.identity])

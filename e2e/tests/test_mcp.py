@@ -1,0 +1,343 @@
+"""Sandboxes as a model's tools: `podflare mcp`, and `/mcp` of the server."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from rig.case import Case
+from rig.deadline import eventually
+from rig.mcp import HttpMcpClient, McpClient, StdioClient, text
+from rig.server import PODFLARE, REPOSITORY
+
+MCP_CLIENT = REPOSITORY / "e2e" / "mcp-client"
+#: The inspector looks for its own package.json from the working directory, and finds it from here.
+INSPECTOR = MCP_CLIENT / "node_modules" / "@modelcontextprotocol" / "inspector-cli" / "build"
+NPM_DEADLINE = 300
+
+FIGURE = "import matplotlib.pyplot as plt; plt.plot([1, 3, 2])"
+
+
+class ToolCases:
+    """What holds over both transports. A subclass says how a client comes in."""
+
+    def client(self) -> Any:
+        raise NotImplementedError
+
+    def initialized(self) -> Any:
+        client = self.client()
+        client.initialize()
+        return client
+
+    def test_a_client_learns_the_tools_and_how_to_begin(self: Any) -> None:
+        client = self.client()
+        result = client.initialize()
+        self.assertEqual(result["serverInfo"]["name"], "podflare")
+        self.assertIn("begin with run_python", result["instructions"])
+        tools = client.request("tools/list")["result"]["tools"]
+        names = {tool["name"] for tool in tools}
+        self.assertLessEqual(
+            {
+                "create_sandbox", "run_python", "run_bash", "fork", "diff", "merge_into", "upload",
+                "download", "destroy_sandbox", "list_sandboxes", "freeze", "resume",
+            },
+            names,
+        )  # fmt: skip
+
+    def test_python_lives_on_from_call_to_call(self: Any) -> None:
+        client = self.initialized()
+        self.assertEqual(text(client.call("run_python", code="x = 20")), "exit_code: 0")
+        ran = client.call("run_python", code="print('hi')\nx + 22")
+        self.assertEqual(text(ran), "stdout:\nhi\nresult:\n42\nexit_code: 0")
+        self.assertFalse(ran["isError"])
+        failed = client.call("run_python", code="1 / 0")
+        self.assertTrue(failed["isError"])
+        self.assertIn("ZeroDivisionError", text(failed))
+        self.assertIn("20", text(client.call("run_python", code="x")))
+        listed = client.call("run_bash", command="uname -s; exit 3")
+        self.assertEqual(text(listed), "stdout:\nLinux\nexit_code: 3")
+
+    def test_a_figure_is_an_image(self: Any) -> None:
+        content = self.initialized().call("run_python", code=FIGURE)["content"]
+        self.assertEqual([one["type"] for one in content], ["text", "image"])
+        self.assertEqual(content[1]["mimeType"], "image/png")
+        self.assertTrue(base64.b64decode(content[1]["data"]).startswith(b"\x89PNG"))
+
+    def test_files_go_in_and_out_and_are_resources(self: Any) -> None:
+        client = self.initialized()
+        data = base64.b64encode(bytes(range(256))).decode()
+        client.json("upload", path="/root/data.bin", content_base64=data)
+        self.assertEqual(text(client.call("download", path="data.bin")), data)
+        client.json("upload", path="note.txt", content="grüße")
+        self.assertIn("grüße", text(client.call("run_bash", command="cat /root/note.txt")))
+        resources = client.request("resources/list")["result"]["resources"]
+        uris = {one["name"]: one["uri"] for one in resources}
+        self.assertIn("data.bin", uris)
+        read = client.request("resources/read", uri=uris["note.txt"])["result"]["contents"][0]
+        self.assertEqual(read["text"], "grüße")
+        self.assertEqual(
+            client.request("resources/read", uri=uris["data.bin"])["result"]["contents"][0]["blob"],
+            data,
+        )
+
+    def test_ideas_are_tried_in_forks_and_the_best_is_merged(self: Any) -> None:
+        client = self.initialized()
+        client.call("run_python", code="best = 0")
+        children = client.json("fork", n=2)["children"]
+        for number, child in enumerate(children, 1):
+            client.call("run_python", code=f"best = {number}", sandbox_id=child)
+        changed = client.json("diff", other_id=children[1])["variables"]["modified"]
+        self.assertEqual(changed["best"], {"from": "0", "to": "2"})
+        self.assertTrue(client.json("merge_into", winner_id=children[1])["applied"])
+        self.assertIn("2", text(client.call("run_python", code="best")))
+        own = [one for one in client.json("list_sandboxes")["sandboxes"] if one["own"]]
+        self.assertEqual(len(own), 1)
+
+    def test_a_sandbox_freezes_and_wakes_with_its_variables(self: Any) -> None:
+        client = self.initialized()
+        client.call("run_python", code="kept = 'still here'")
+        space = client.json("freeze")["space_id"]
+        self.addCleanup(self.rest.delete_space, space)
+        woken = client.json("resume", space_id=space)["sandbox_id"]
+        self.addCleanup(self.rest.close, woken)
+        self.assertIn("still here", text(client.call("run_python", code="kept", sandbox_id=woken)))
+
+    def test_a_long_exec_tells_of_its_progress(self: Any) -> None:
+        client = self.initialized()
+        code = "import time\nfor i in range(3):\n    print('step', i)\n    time.sleep(1)"
+        self.assertIn("step 2", text(client.call("run_python", code=code)))
+        notes = [note["params"] for note in client.notes]
+        self.assertGreaterEqual(len(notes), 2, client.notes)
+        self.assertIn("step", notes[0]["message"])
+        self.assertLess(notes[0]["progress"], notes[1]["progress"])
+
+    def test_errors_say_what_to_try_next(self: Any) -> None:
+        client = self.initialized()
+        wrong = client.call("run_python", code="1", timeout=5)
+        self.assertTrue(wrong["isError"])
+        self.assertIn("There is no argument 'timeout'", text(wrong))
+        for said in (
+            text(wrong),
+            text(client.call("run_python", code="1", sandbox_id="sbx_" + "0" * 32)),
+            text(client.call("download", path="/nowhere")),
+            text(client.call("run_bash", command="sleep 60", timeout_seconds=0.5)),
+        ):
+            self.assertIn("\nWhy: ", said)
+            self.assertIn("\nTry next: ", said)
+
+
+class StdioMcpTest(ToolCases, Case):
+    def client(self) -> StdioClient:
+        client = StdioClient(self.server)
+        self.addCleanup(client.close)
+        return client
+
+    def test_the_sandbox_goes_when_the_client_ends_its_stream(self) -> None:
+        client = self.initialized()
+        ran = client.call("run_python", code="1")
+        sandbox = ran["_meta"]["dev.podflare/facts"]["sandbox_id"]
+        self.assertIn(sandbox, self.rest.ids())
+        code, error = client.end()
+        self.assertEqual((code, error), (0, ""))
+        self.assertNotIn(sandbox, self.rest.ids())
+
+    def test_the_sandbox_goes_when_the_client_ends_the_process(self) -> None:
+        client = self.initialized()
+        ran = client.call("run_python", code="1")
+        sandbox = ran["_meta"]["dev.podflare/facts"]["sandbox_id"]
+        client.process.terminate()
+        client.process.communicate(timeout=30)
+        self.assertNotIn(sandbox, self.rest.ids())
+
+    def test_a_cancelled_call_is_interrupted_and_has_no_answer(self) -> None:
+        client = self.initialized()
+        client.call("run_python", code="x = 1")
+        begun = time.monotonic()
+        busy = client.new_request(
+            "tools/call",
+            {"name": "run_python", "arguments": {"code": "import time\ntime.sleep(100)"}},
+        )
+        client.send(busy)
+        client.notify("notifications/cancelled", requestId=busy["id"])
+        self.assertIn("1", text(client.call("run_python", code="x")))
+        self.assertLess(time.monotonic() - begun, 60)
+        self.assertNotIn(busy["id"], [note.get("id") for note in client.notes])
+
+    def test_calls_run_side_by_side(self) -> None:
+        client = self.initialized()
+        children = client.json("fork", n=2)["children"]
+        wanted = [
+            client.new_request(
+                "tools/call",
+                {
+                    "name": "run_python",
+                    "arguments": {"code": "import time; time.sleep(2)", "sandbox_id": child},
+                },
+            )
+            for child in children
+        ]
+        for one in wanted:
+            client.send(one)
+        ping = client.request("ping")
+        self.assertEqual(ping["result"], {})
+        self.assertEqual(client.notes, [])
+        answered = {client.receive()["id"] for _ in wanted}
+        self.assertEqual(answered, {one["id"] for one in wanted})
+
+    def test_a_line_that_is_no_message_is_answered_and_ends_nothing(self) -> None:
+        client = self.initialized()
+        for line in (b"{", b"[]", b"\xff\xfe", b'{"jsonrpc":"2.0"}'):
+            client.send_bytes(line)
+            self.assertIn(client.receive()["error"]["code"], (-32700, -32600), line)
+        self.assertEqual(client.request("no/such/method")["error"]["code"], -32601)
+        self.assertIn("exit_code: 0", text(client.call("run_python", code="1")))
+
+    def test_without_a_server_the_tools_say_so(self) -> None:
+        environment = self.server.client_environment()
+        environment["PODFLARE_HOSTD_URL"] = "http://127.0.0.1:1"
+        lines = [
+            {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+                "protocolVersion": "2025-11-25", "capabilities": {},
+                "clientInfo": {"name": "e2e", "version": "1"}}},
+            {"jsonrpc": "2.0", "method": "notifications/initialized"},
+            {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+                "name": "run_python", "arguments": {"code": "1"}}},
+        ]  # fmt: skip
+        ran = subprocess.run(
+            [str(PODFLARE), "mcp"],
+            env=environment,
+            input="".join(json.dumps(line) + "\n" for line in lines),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        answers = {one["id"]: one for one in map(json.loads, ran.stdout.splitlines())}
+        said = text(answers[2]["result"])
+        self.assertIn("Error server_unreachable: ", said)
+        self.assertIn("podflare up --detach", said)
+
+
+class HttpMcpTest(ToolCases, Case):
+    def client(self, key: str | None = None) -> HttpMcpClient:
+        client = HttpMcpClient(self.server, key)
+        self.addCleanup(client.close)
+        return client
+
+    def test_a_key_is_needed(self) -> None:
+        client = self.client()
+        for headers, error in (
+            ({"Authorization": ""}, "missing Authorization: Bearer <key>"),
+            ({"Authorization": "Bearer pf_live_wrong"}, "invalid api key"),
+        ):
+            answer, body = client.post(b"{}", headers)
+            self.assertEqual(answer.status, 401)
+            self.assertEqual(json.loads(body)["error"], error)
+
+    def test_a_session_is_its_keys_and_so_are_its_sandboxes(self) -> None:
+        mine, other = self.initialized(), self.client(self.server.keys[1])
+        ran = mine.call("run_python", code="1")
+        sandbox = ran["_meta"]["dev.podflare/facts"]["sandbox_id"]
+        other.initialize()
+        stolen = other.call("run_python", code="1", sandbox_id=sandbox)
+        self.assertIn("Error sandbox_not_found", text(stolen))
+        ids = [one["sandbox_id"] for one in other.json("list_sandboxes")["sandboxes"]]
+        self.assertNotIn(sandbox, ids)
+        other.session = mine.session
+        self.assertEqual(other.send({"jsonrpc": "2.0", "id": 1, "method": "ping"}), 404)
+        other.session = None
+
+    def test_the_sandbox_goes_with_the_session(self) -> None:
+        client = self.initialized()
+        ran = client.call("run_python", code="1")
+        sandbox = ran["_meta"]["dev.podflare/facts"]["sandbox_id"]
+        self.assertEqual(client.end(), 204)
+        self.assertEqual(self.rest.info(sandbox).status, 404)
+        self.assertEqual(client.send({"jsonrpc": "2.0", "id": 1, "method": "ping"}), 404)
+        client.session = None
+
+    def test_a_cancelled_call_is_interrupted_and_has_no_answer(self) -> None:
+        client = self.initialized()
+        client.call("run_python", code="x = 1")
+        busy = self.client()
+        busy.session, answered = client.session, []
+        request = busy.new_request(
+            "tools/call",
+            {"name": "run_python", "arguments": {"code": "import time\ntime.sleep(100)"}},
+        )
+        request["id"] = "busy"
+        thread = threading.Thread(
+            target=lambda: answered.append(busy.post(json.dumps(request).encode())[1])
+        )
+        thread.start()
+        eventually("the busy exec", lambda: self.runs(client))
+        client.notify("notifications/cancelled", requestId="busy")
+        thread.join(60)
+        busy.session = None
+        self.assertEqual(answered, [b""])
+        self.assertIn("1", text(client.call("run_python", code="x")))
+
+    def runs(self, client: McpClient) -> bool:
+        own = [one for one in client.json("list_sandboxes")["sandboxes"] if one["own"]]
+        return own[0]["state"] == "running"
+
+
+class InspectorTest(Case):
+    """The protocol's official client, from npm."""
+
+    deadline_seconds = NPM_DEADLINE + 300.0
+
+    def setUp(self) -> None:
+        super().setUp()
+        if not INSPECTOR.exists():
+            install = ("npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit")
+            self.command(*install, folder=MCP_CLIENT)
+
+    def command(self, *arguments: str, folder: Path = INSPECTOR) -> str:
+        ran = subprocess.run(
+            arguments,
+            cwd=folder,
+            env=self.server.client_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=NPM_DEADLINE,
+            check=False,
+        )
+        self.assertEqual(ran.returncode, 0, f"{arguments}\n{ran.stdout}\n{ran.stderr}")
+        return ran.stdout
+
+    def ways(self) -> dict[str, list[str]]:
+        cli = ["node", "cli.js", "--cli"]
+        key = f"Authorization: Bearer {self.server.keys[0]}"
+        return {
+            "stdio": [*cli, str(PODFLARE), "mcp"],
+            "http": [*cli, f"{self.server.url}/mcp", "--transport", "http", "--header", key],
+        }
+
+    def test_the_inspector_lists_and_calls_the_tools(self) -> None:
+        for way, command in self.ways().items():
+            with self.subTest(way):
+                listed = json.loads(self.command(*command, "--method", "tools/list"))
+                self.assertEqual(listed["tools"][0]["name"], "run_python")
+                called = self.command(
+                    *command, "--method", "tools/call", "--tool-name", "run_python",
+                    "--tool-arg", f"code={FIGURE}; 6 * 7",
+                )  # fmt: skip
+                content = json.loads(called)["content"]
+                self.assertIn("42", content[0]["text"])
+                self.assertEqual(content[1]["mimeType"], "image/png")
+
+    def test_the_inspector_reads_resources(self) -> None:
+        for way, command in self.ways().items():
+            with self.subTest(way):
+                templates = self.command(*command, "--method", "resources/templates/list")
+                self.assertIn("podflare://sandboxes/", templates)
+                uri = "podflare://sandboxes/own/files/etc/hostname"
+                read = self.command(*command, "--method", "resources/read", "--uri", uri)
+                self.assertEqual(json.loads(read)["contents"][0]["mimeType"], "text/plain")

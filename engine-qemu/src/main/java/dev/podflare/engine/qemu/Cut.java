@@ -1,0 +1,161 @@
+package dev.podflare.engine.qemu;
+
+import dev.podflare.engine.qemu.MemoryMap.Piece;
+import dev.podflare.host.Extent;
+import dev.podflare.host.ProcessMemory;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Takes what a guest wrote out of its paused monitor, into a new layer.
+ *
+ * <p>The monitor maps the guest's memory privately from immutable files, so the pages that are its
+ * own are exactly those that the guest wrote since they were mapped. A layer has just these: the
+ * cost is in proportion to what was written, not to the size of the memory or to how many
+ * generations lie below.
+ *
+ * @param memory of the monitor
+ * @param below what the guest's memory came from until now
+ */
+record Cut(ProcessMemory memory, MemoryMap below) {
+
+  /** Pages between two written ones that are copied along: cheaper than one more mapping. */
+  private static final int GAP = 4;
+
+  /** A memory that was written to in more places than this gets longer pieces. */
+  private static final int MOST_EXTENTS = 12_000;
+
+  /** As many zero pages in a row are left out of a layer that goes to disk. */
+  private static final int ZEROS_WORTH_LEAVING_OUT = 16;
+
+  /** Beyond these the layers of a machine are made one. */
+  private static final int MOST_PIECES = 16_000;
+
+  private static final int MOST_LAYERS = 48;
+
+  /**
+   * What a cut gave.
+   *
+   * @param pieces the new layer's, to put under the guest that goes on
+   * @param map of the memory with the new layer
+   */
+  record Layer(List<Piece> pieces, MemoryMap map, long bytes) {}
+
+  /** Whether the layers below should be {@linkplain #flatten made one} before the next cut. */
+  static boolean isDeep(MemoryMap map) {
+    return map.layers().size() > MOST_LAYERS || map.pieces().size() > MOST_PIECES;
+  }
+
+  /**
+   * Writes a layer with all pages that the guest wrote.
+   *
+   * @param spare becomes the layer, if it is ready; then there may be more behind the pages
+   */
+  Layer into(LayerFiles files, int layer, SpareLayer spare) throws IOException {
+    List<Extent> extents = written();
+    Path target = files.memory(layer);
+    try (FileChannel file =
+        spare.becomes(target)
+            ? FileChannel.open(target, StandardOpenOption.WRITE)
+            : create(target)) {
+      memory.copy(extents, file);
+    }
+    LayerFiles.seal(target);
+    return layer(extents, layer);
+  }
+
+  /** As {@link #into}, but without long runs of zeros, for a layer that is to be kept. */
+  Layer withoutZerosInto(LayerFiles files, int layer) throws IOException {
+    List<Extent> zeros = memory.zeros(written(), ZEROS_WORTH_LEAVING_OUT);
+    List<Extent> rest = without(zeros, written());
+    try (FileChannel file = create(files.memory(layer))) {
+      memory.copy(rest, file);
+    }
+    LayerFiles.seal(files.memory(layer));
+    List<Piece> nothing =
+        zeros.stream()
+            .map(extent -> new Piece(extent.offset(), extent.length(), MemoryMap.ZERO, 0))
+            .toList();
+    Layer content = layer(rest, layer);
+    return new Layer(content.pieces(), content.map().under(nothing), content.bytes());
+  }
+
+  private List<Extent> written() throws IOException {
+    List<Extent> extents = memory.written(GAP);
+    for (int gap = 4 * GAP; extents.size() > MOST_EXTENTS; gap *= 4) {
+      extents = memory.written(gap);
+    }
+    return extents;
+  }
+
+  private Layer layer(List<Extent> extents, int layer) {
+    List<Piece> pieces = MemoryMap.pieces(extents, layer);
+    long bytes = extents.stream().mapToLong(Extent::length).sum();
+    return new Layer(pieces, below.under(pieces), bytes);
+  }
+
+  private static List<Extent> without(List<Extent> zeros, List<Extent> extents) {
+    List<Extent> rest = new ArrayList<>();
+    int next = 0;
+    for (Extent extent : extents) {
+      long at = extent.offset();
+      while (next < zeros.size() && zeros.get(next).offset() < extent.end()) {
+        Extent zero = zeros.get(next++);
+        if (zero.offset() > at) {
+          rest.add(new Extent(at, zero.offset() - at));
+        }
+        at = zero.end();
+      }
+      if (at < extent.end()) {
+        rest.add(new Extent(at, extent.end() - at));
+      }
+    }
+    return rest;
+  }
+
+  /**
+   * Makes one layer of all that lie over the base. Needs no pause: they are immutable, and a
+   * monitor that has the old ones mapped keeps them.
+   */
+  static MemoryMap flatten(MemoryMap map, LayerFiles files) throws IOException {
+    int layer = map.nextLayer();
+    List<Piece> flat = new ArrayList<>();
+    Files.deleteIfExists(files.memory(layer));
+    long offsetInLayer = 0;
+    try (FileChannel to = create(files.memory(layer))) {
+      for (Piece piece : map.aboveBase()) {
+        if (piece.layer() == MemoryMap.ZERO) {
+          flat.add(piece);
+          continue;
+        }
+        copy(files.memory(piece.layer()), piece, to);
+        flat.add(new Piece(piece.offset(), piece.length(), layer, offsetInLayer));
+        offsetInLayer += piece.length();
+      }
+    }
+    LayerFiles.seal(files.memory(layer));
+    return MemoryMap.of(map.size(), 0).under(flat);
+  }
+
+  private static void copy(Path layer, Piece piece, FileChannel to) throws IOException {
+    try (FileChannel from = FileChannel.open(layer)) {
+      long done = 0;
+      while (done < piece.length()) {
+        long count = from.transferTo(piece.offsetInLayer() + done, piece.length() - done, to);
+        if (count <= 0) {
+          throw new IOException(layer + " is shorter than its map says");
+        }
+        done += count;
+      }
+    }
+  }
+
+  private static FileChannel create(Path file) throws IOException {
+    return FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+  }
+}

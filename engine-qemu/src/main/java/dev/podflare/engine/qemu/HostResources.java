@@ -1,0 +1,219 @@
+package dev.podflare.engine.qemu;
+
+import dev.podflare.engine.EngineException;
+import dev.podflare.engine.MachineShape;
+import dev.podflare.engine.MicroVmId;
+import dev.podflare.host.ControlGroup;
+import dev.podflare.host.HostException;
+import dev.podflare.host.Lease;
+import dev.podflare.host.ProcessIdentity;
+import dev.podflare.host.SandboxNetwork;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Everything of the host that one microVM holds beside its process: directory, lease, network,
+ * control group. Taken in that order, each after the journal says so; given back in the reverse
+ * order.
+ *
+ * <p>After a crash of the server, {@link #recover} finds the same from the journal, and {@link
+ * #close} gives it back.
+ */
+final class HostResources implements AutoCloseable {
+
+  /** QEMU's own needs beside the guest's memory: code, translation cache, device buffers. */
+  private static final long OVERHEAD_BYTES = 512L << 20;
+
+  /** QEMU's threads: processors, I/O workers (64 at most), the main loop. */
+  private static final int MOST_TASKS = 128;
+
+  private final VmDirectory directory;
+  private final @Nullable Lease lease;
+  private final @Nullable SandboxNetwork network;
+  private final @Nullable ControlGroup group;
+
+  private HostResources(
+      VmDirectory directory,
+      @Nullable Lease lease,
+      @Nullable SandboxNetwork network,
+      @Nullable ControlGroup group) {
+    this.directory = directory;
+    this.lease = lease;
+    this.network = network;
+    this.group = group;
+  }
+
+  static HostResources take(VmDirectory directory, MicroVmId id, MachineShape shape)
+      throws EngineException {
+    Lease lease = null;
+    try {
+      lease = Lease.take(directory.path());
+      new Journal(lease.number(), shape, null, false).writeTo(directory.journal());
+      SandboxNetwork network = SandboxNetwork.open(lease);
+      long memory = ((long) shape.memoryMiB() << 20) + OVERHEAD_BYTES;
+      ControlGroup group = ControlGroup.create(id.value(), memory, MOST_TASKS + shape.cpus());
+      return new HostResources(directory, lease, network, group);
+    } catch (HostException | IOException e) {
+      HostResources taken =
+          new HostResources(
+              directory, lease, lease == null ? null : SandboxNetwork.existing(lease), null);
+      try {
+        taken.close();
+      } catch (EngineException alsoFailed) {
+        e.addSuppressed(alsoFailed);
+      }
+      throw new EngineException(
+          EngineException.Kind.FAILED,
+          "the host's part of a microVM can't be set up: " + e.getMessage(),
+          e);
+    }
+  }
+
+  /** What a microVM that outlived its server holds. */
+  static HostResources adopt(VmDirectory directory, Journal journal) {
+    Lease lease = new Lease(journal.lease());
+    return new HostResources(
+        directory,
+        lease,
+        SandboxNetwork.existing(lease),
+        ControlGroup.existing(directory.path().getFileName().toString()));
+  }
+
+  /** What a microVM of a dead server holds, and ends its process if it still runs. */
+  static HostResources recover(VmDirectory directory) throws EngineException {
+    try {
+      Journal journal = Journal.read(directory.journal()).orElse(null);
+      if (journal == null) {
+        return new HostResources(directory, null, null, null);
+      }
+      Lease lease = new Lease(journal.lease());
+      endProcessesOf(journal, lease);
+      String name = directory.path().getFileName().toString();
+      return new HostResources(
+          directory, lease, SandboxNetwork.existing(lease), ControlGroup.existing(name));
+    } catch (IOException | IllegalArgumentException e) {
+      throw new EngineException(
+          EngineException.Kind.FAILED, "the journal in " + directory.path() + " can't be used", e);
+    }
+  }
+
+  /**
+   * The journal may have been written before the process started. But its user is nobody else's, so
+   * whatever runs under that user is this microVM.
+   */
+  private static void endProcessesOf(Journal journal, Lease lease) throws IOException {
+    List<ProcessHandle> found = new ArrayList<>();
+    ProcessIdentity known = journal.process();
+    if (known != null) {
+      known.handle().ifPresent(found::add);
+    }
+    for (ProcessHandle process : ProcessHandle.allProcesses().toList()) {
+      if (runsUnder(lease.userId(), process)) {
+        found.add(process);
+      }
+    }
+    for (ProcessHandle process : found) {
+      process.destroyForcibly();
+      try {
+        process.onExit().get(10, TimeUnit.SECONDS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new IOException("interrupted while process " + process.pid() + " ended", e);
+      } catch (java.util.concurrent.ExecutionException | java.util.concurrent.TimeoutException e) {
+        throw new IOException("process " + process.pid() + " does not end", e);
+      }
+    }
+  }
+
+  private static boolean runsUnder(int user, ProcessHandle process) throws IOException {
+    try {
+      return Files.getAttribute(Path.of("/proc/" + process.pid()), "unix:uid").equals(user);
+    } catch (NoSuchFileException ended) {
+      return false;
+    }
+  }
+
+  Lease lease() {
+    return held(lease);
+  }
+
+  SandboxNetwork network() {
+    return held(network);
+  }
+
+  ControlGroup group() {
+    return held(group);
+  }
+
+  private static <T> T held(@Nullable T resource) {
+    if (resource == null) {
+      throw new IllegalStateException("these resources were not taken completely");
+    }
+    return resource;
+  }
+
+  /** Gives everything back. The process must have ended. Tries all, and then says what failed. */
+  @Override
+  public void close() throws EngineException {
+    List<Exception> failures = new ArrayList<>();
+    if (network != null) {
+      attempt(network::close, failures);
+    }
+    if (group != null) {
+      attempt(() -> removeOnceEmpty(group), failures);
+    }
+    if (failures.isEmpty()) {
+      attempt(directory::delete, failures);
+      if (lease != null) {
+        attempt(() -> lease.release(directory.path()), failures);
+      }
+    }
+    if (!failures.isEmpty()) {
+      EngineException failure =
+          new EngineException(
+              EngineException.Kind.FAILED,
+              "something of microVM "
+                  + directory.path().getFileName()
+                  + " stays on the host: "
+                  + failures.getFirst().getMessage(),
+              failures.getFirst());
+      failures.stream().skip(1).forEach(failure::addSuppressed);
+      throw failure;
+    }
+  }
+
+  /** The kernel takes a process out of its group a moment after its parent learns of its end. */
+  private static void removeOnceEmpty(ControlGroup group) throws HostException {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(15);
+    while (true) {
+      try {
+        group.close();
+        return;
+      } catch (HostException busy) {
+        if (System.nanoTime() > deadline) {
+          throw busy;
+        }
+        LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(2));
+      }
+    }
+  }
+
+  private interface Step {
+    void run() throws HostException, IOException;
+  }
+
+  private static void attempt(Step step, List<Exception> failures) {
+    try {
+      step.run();
+    } catch (HostException | IOException e) {
+      failures.add(e);
+    }
+  }
+}

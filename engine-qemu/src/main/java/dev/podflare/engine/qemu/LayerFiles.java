@@ -1,0 +1,150 @@
+package dev.podflare.engine.qemu;
+
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.NavigableSet;
+import java.util.TreeSet;
+
+/**
+ * The immutable files that a machine stands on, in a directory of the machine or of a snapshot:
+ *
+ * <pre>
+ *   memory.0     the base image of the memory; sparse, each byte at its own offset
+ *   memory.N     a layer: pages that were written by some ancestor, packed
+ *   memory.map   which layer each part of the memory comes from, see {@link MemoryMap}
+ *   disk.0       the base of the writable disk, raw and sparse
+ *   disk.N       a layer over the disks with lower numbers, qcow2
+ *   rootfs       the read-only disk
+ * </pre>
+ *
+ * <p>Nobody writes to them, so that any number of machines and snapshots share them, and each has a
+ * hard link of its own. So a file lives exactly as long as something stands on it, whoever is
+ * deleted first, and whoever dies in between. Machine monitors read them under users of their own,
+ * so they are readable for all; the directories above let nobody but the server in.
+ */
+record LayerFiles(Path directory) {
+
+  private static final String MEMORY = "memory.";
+  private static final String DISK = "disk.";
+
+  Path memoryMap() {
+    return directory.resolve(MEMORY + "map");
+  }
+
+  Path memory(int layer) {
+    return directory.resolve(MEMORY + layer);
+  }
+
+  Path disk(int layer) {
+    return directory.resolve(DISK + layer);
+  }
+
+  Path rootfs() {
+    return directory.resolve("rootfs");
+  }
+
+  /** The numbers of the disk's layers, the lowest one first. */
+  NavigableSet<Integer> disks() throws IOException {
+    NavigableSet<Integer> numbers = new TreeSet<>();
+    try (var files = Files.newDirectoryStream(directory, DISK + "*")) {
+      for (Path file : files) {
+        numbers.add(Integer.parseInt(file.getFileName().toString().substring(DISK.length())));
+      }
+    }
+    return numbers;
+  }
+
+  /** Replaces the map as a whole: after a crash there is the old one or the new one. */
+  void write(MemoryMap map) throws IOException {
+    Path aside = directory.resolve(MEMORY + "map.new");
+    map.writeTo(aside);
+    Files.move(
+        aside, memoryMap(), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  /** Gives another directory links to all of these files that a memory needs. */
+  void shareWith(LayerFiles other, MemoryMap map) throws IOException {
+    other.takeFoundation(this);
+    shareWhatStandsOnIt(other, map);
+  }
+
+  /** As {@link #shareWith}, if the other one has the same foundation already. */
+  void shareWhatStandsOnIt(LayerFiles other, MemoryMap map) throws IOException {
+    for (int layer : map.layers()) {
+      Files.createLink(other.memory(layer), memory(layer));
+    }
+    for (int layer : disks().tailSet(0, false)) {
+      Files.createLink(other.disk(layer), disk(layer));
+    }
+  }
+
+  /** Whether the lowest disks here are the other one's. */
+  boolean hasFoundationOf(LayerFiles other) throws IOException {
+    return Files.exists(rootfs())
+        && Files.exists(disk(0))
+        && Files.isSameFile(rootfs(), other.rootfs())
+        && Files.isSameFile(disk(0), other.disk(0));
+  }
+
+  void takeFoundation(LayerFiles other) throws IOException {
+    Files.createLink(disk(0), other.disk(0));
+    Files.createLink(rootfs(), other.rootfs());
+  }
+
+  void forgetFoundation() throws IOException {
+    Files.deleteIfExists(rootfs());
+    Files.deleteIfExists(disk(0));
+  }
+
+  /** Takes in the read-only disk, by a link where that is possible. */
+  void takeRootfs(Path file) throws IOException {
+    try {
+      Files.createLink(rootfs(), file);
+    } catch (FileSystemException otherFileSystem) {
+      Files.copy(file, rootfs(), StandardCopyOption.COPY_ATTRIBUTES);
+    }
+  }
+
+  /** Removes layers of memory that nothing is seen of any more. */
+  void forgetAllBut(MemoryMap map) throws IOException {
+    NavigableSet<Integer> needed = map.layers();
+    try (var files = Files.newDirectoryStream(directory, MEMORY + "[0-9]*")) {
+      for (Path file : files) {
+        String number = file.getFileName().toString().substring(MEMORY.length());
+        if (!needed.contains(Integer.parseInt(number))) {
+          Files.deleteIfExists(file);
+        }
+      }
+    }
+  }
+
+  /** Takes away what lies behind the content of a layer, if it is longer. */
+  static void cutTo(long bytes, Path layer) throws IOException {
+    try (FileChannel file = FileChannel.open(layer, StandardOpenOption.WRITE)) {
+      file.truncate(bytes);
+    }
+  }
+
+  /**
+   * Makes a file one that every monitor can read, and none can write.
+   *
+   * @param file where no monitor can put anything else in its place
+   * @throws IOException also if it is no regular file: a monitor may have made a link to one of the
+   *     host's
+   */
+  static void seal(Path file) throws IOException {
+    if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+      throw new IOException(file + " is no regular file");
+    }
+    Files.setAttribute(file, "unix:uid", 0);
+    Files.setAttribute(file, "unix:gid", 0);
+    Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("r--r--r--"));
+  }
+}

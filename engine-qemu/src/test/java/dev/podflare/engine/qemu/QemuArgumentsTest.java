@@ -1,0 +1,133 @@
+package dev.podflare.engine.qemu;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.podflare.engine.BootImage;
+import dev.podflare.engine.Isolation;
+import dev.podflare.engine.MachineShape;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.IntStream;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+
+class QemuArgumentsTest {
+
+  private static final Path SECRET = Path.of("/host/only");
+  private static final BootImage IMAGE =
+      new BootImage(SECRET.resolve("k"), SECRET.resolve("i"), SECRET.resolve("r"), "quiet");
+
+  private static QemuArguments arguments(Isolation isolation, MachineShape shape) {
+    return new QemuArguments(
+        new Qemu(Path.of("/usr/bin/qemu"), "9.9.9", new Accelerator(isolation, "a test")), shape);
+  }
+
+  /** The values of one option, in their order. */
+  private static List<String> values(List<String> words, String... options) {
+    return IntStream.range(0, words.size() - 1)
+        .filter(i -> List.of(options).contains(words.get(i)))
+        .mapToObj(i -> words.get(i + 1))
+        .toList();
+  }
+
+  @Property
+  void a_clones_machine_is_the_one_that_was_frozen_device_by_device(
+      @ForAll Isolation isolation,
+      @ForAll @IntRange(min = 1, max = 64) int cpus,
+      @ForAll @IntRange(min = 256, max = 1 << 20) int memory,
+      @ForAll @IntRange(min = 64, max = 1 << 20) int disk,
+      @ForAll boolean founded) {
+    QemuArguments machine = arguments(isolation, new MachineShape(cpus, memory, disk));
+    List<String> boot = machine.boot(IMAGE);
+    List<String> clone = machine.waiting(founded);
+    for (String option :
+        new String[] {
+          "-device",
+          "-machine",
+          "-cpu",
+          "-accel",
+          "-smp",
+          "-m",
+          "-global",
+          "-netdev",
+          "-serial",
+          "-mon",
+          "-sandbox"
+        }) {
+      assertThat(values(clone, option)).as(option).isEqualTo(values(boot, option)).isNotEmpty();
+    }
+    assertThat(values(clone, "-smp")).containsExactly(Integer.toString(cpus));
+    assertThat(values(clone, "-m")).containsExactly(memory + "M");
+    assertThat(ids(clone, "-chardev", "id="))
+        .containsExactlyInAnyOrderElementsOf(ids(boot, "-chardev", "id="));
+    assertThat(ids(clone, "-blockdev", "node-name="))
+        .startsWith(ids(boot, "-blockdev", "node-name=").toArray(new String[0]));
+    assertThat(ids(clone, "-object", "id=")).isEqualTo(ids(boot, "-object", "id="));
+  }
+
+  private static List<String> ids(List<String> words, String option, String key) {
+    return values(words, option).stream()
+        .map(value -> value.substring(value.indexOf(key) + key.length()).split(",", -1)[0])
+        .toList();
+  }
+
+  @Property
+  void only_a_booted_machine_has_its_memory_in_a_file_of_its_own(@ForAll Isolation isolation) {
+    QemuArguments machine = arguments(isolation, new MachineShape(1, 512, 256));
+    assertThat(values(machine.boot(IMAGE), "-object").getFirst())
+        .endsWith("mem-path=/work/memory,share=on");
+    assertThat(values(machine.waiting(false), "-object").getFirst())
+        .isEqualTo("memory-backend-ram,id=ram,size=512M,merge=off");
+  }
+
+  private static String disk(boolean founded, Integer... layers) {
+    return tools.jackson.databind.json.JsonMapper.shared()
+        .writeValueAsString(
+            QemuArguments.cloneDisk(new java.util.TreeSet<>(List.of(layers)), founded))
+        .replaceAll("[^a-z0-9./-]+", " ");
+  }
+
+  @Property
+  void a_disk_is_put_together_of_its_layers_from_the_lowest_one_up() {
+    assertThat(disk(false, 0, 1, 3))
+        .contains("/work/disk-0.qcow2")
+        .containsSubsequence("/layers/disk.3", "/layers/disk.1", "/layers/disk.0");
+  }
+
+  @Property
+  void a_disk_whose_foundation_is_open_already_is_put_upon_it() {
+    assertThat(disk(true, 0, 2))
+        .containsSubsequence("/layers/disk.2", "backing lowest")
+        .doesNotContain("/layers/disk.0");
+    assertThat(disk(true, 0)).contains("backing lowest").doesNotContain("/layers/disk");
+    assertThat(arguments(Isolation.EMULATED, new MachineShape(1, 512, 256)).waiting(true))
+        .anyMatch(word -> word.contains("node-name=lowest") && word.endsWith("/layers/disk.0"));
+  }
+
+  @Property
+  void the_base_is_read_only_in_all(@ForAll Isolation isolation) {
+    QemuArguments machine = arguments(isolation, new MachineShape(1, 512, 256));
+    for (List<String> words :
+        List.of(machine.boot(IMAGE), machine.waiting(false), machine.waiting(true))) {
+      assertThat(values(words, "-blockdev"))
+          .filteredOn(value -> value.contains("node-name=no-base"))
+          .singleElement()
+          .asString()
+          .contains("read-only=on");
+    }
+  }
+
+  @Property
+  void no_path_of_the_host_is_named(@ForAll Isolation isolation) {
+    QemuArguments machine = arguments(isolation, new MachineShape(1, 512, 256));
+    assertThat(machine.boot(IMAGE)).noneMatch(word -> word.contains(SECRET.toString()));
+  }
+
+  @Property
+  void system_calls_that_a_monitor_does_not_need_are_denied(@ForAll Isolation isolation) {
+    QemuArguments machine = arguments(isolation, new MachineShape(1, 512, 256));
+    assertThat(values(machine.waiting(true), "-sandbox"))
+        .containsExactly("on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+  }
+}

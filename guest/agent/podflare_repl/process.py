@@ -1,0 +1,252 @@
+"""The main loop: a request in, a cell run, frames out.
+
+User code runs in this very process and may break anything in it. Three things keep that from
+reaching the host: the agent checks every frame; what is used here was bound before user code ran;
+and when the loop itself fails, the process ends, and the agent starts another and says that the
+state is gone.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import sys
+import threading
+import traceback
+from base64 import b64decode
+from types import ModuleType
+from typing import Any
+
+import builtins
+
+from podflare_repl import display, figures, streams, variables
+from podflare_repl.cells import MAGIC_NAME
+from podflare_repl.interrupts import Interrupts
+from podflare_repl.reseed import reseed
+from podflare_repl.run import Runner, exit_code_of, failure_of
+from podflare_repl.shell import magic
+from podflare_wire.frames import (
+    CLOSED,
+    DATA,
+    ERROR,
+    HELLO,
+    READ_SIZE,
+    RESULT,
+    Decoder,
+    decode_object,
+    encode_json,
+    frame,
+)
+from podflare_wire.mailbox import Mailbox
+
+CONTROL_FD = 3
+MAILBOX_FD = 4
+REHEARSAL = 0
+
+_CALL_OK = b'{"exit_code":0,"reason":"ok"}'
+# Under memory pressure the kernel should rather take this process than anything else.
+_OOM_SCORE = 500
+
+
+class Repl:
+    def __init__(self, control: socket.socket, mailbox: Mailbox) -> None:
+        self._control = control
+        self._decoder = Decoder()
+        self._interrupts = Interrupts(mailbox)
+        self._lock = threading.Lock()
+        self._forked = False
+        self._call = REHEARSAL
+        # Frames that may wait for the end of the cell, which then go out in one piece.
+        self._tail: list[bytes] | None = None
+        module = ModuleType("__main__")
+        module.__dict__["__builtins__"] = builtins
+        sys.modules["__main__"] = module
+        self._namespace = module.__dict__
+        self._runner = Runner(self._namespace, self._show_last)
+        builtins.display = self._display  # type: ignore[attr-defined]
+        setattr(builtins, MAGIC_NAME, magic)
+        figures.install(lambda bundle: self._publish(display.encode(bundle)))
+        os.register_at_fork(after_in_child=self._become_child)
+
+    def say_ready(self) -> None:
+        self._send(frame(HELLO, 0))
+
+    def serve(self) -> None:
+        while True:
+            try:
+                chunk = self._control.recv(READ_SIZE)
+            except BaseException:
+                # A signal handler of the user's code, or a Ctrl-C of its children, between two
+                # calls.
+                streams.write_error(traceback.format_exc())
+                continue
+            if not chunk:
+                return  # the agent is gone
+            for _kind, stream, payload in self._decoder.feed(chunk):
+                self._answer(stream, decode_object(payload))
+
+    def _answer(self, stream: int, request: dict[str, Any]) -> None:
+        op = request["op"]
+        if op == "exec":
+            self._exec(stream, request)
+        elif op == "env":
+            os.environ.update(request["env"])
+        elif op == "wake":
+            os.environ.update(request["env"])
+            reseed(b64decode(request["entropy"]))
+            self._send(frame(CLOSED, stream, b"{}"))
+        elif op == "variables":
+            self._send(frame(DATA, stream, self._describe_variables()))
+
+    def _describe_variables(self) -> bytes:
+        try:
+            return variables.describe(self._namespace)
+        except BaseException:
+            # No memory for a copy of this process, or a signal handler of the user's code.
+            return variables.NOTHING_TOLD
+
+    # One call
+
+    def _exec(self, stream: int, request: dict[str, Any]) -> None:
+        env, cwd = request.get("env"), request.get("cwd")
+        self._call = stream
+        tail: list[bytes] = []
+        self._tail = tail
+        if not env and not cwd:
+            closed = self._run(stream, request["code"])
+        else:
+            closed = self._run_elsewhere(stream, request["code"], env or {}, cwd)
+        self._tail = None
+        tail.append(frame(CLOSED, stream, closed))
+        self._send(b"".join(tail))
+
+    def _run_elsewhere(
+        self, stream: int, code: str, env: dict[str, str], cwd: str | None
+    ) -> bytes:
+        """With an environment and a directory that are this call's only."""
+        home = os.getcwd() if cwd else None
+        if cwd:
+            try:
+                os.chdir(os.path.join(os.path.expanduser("~"), cwd))
+            except OSError as error:
+                why = f"{error.strerror}: {cwd}"
+                return encode_json({"reason": "bad_cwd", "error": why}).encode()
+        before = {name: os.environ.get(name) for name in env}
+        os.environ.update(env)
+        try:
+            return self._run(stream, code)
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+            if home is not None:
+                os.chdir(home)
+
+    def _run(self, stream: int, code: str) -> bytes:
+        error: BaseException | None = None
+        try:
+            try:
+                self._interrupts.begin(stream)
+                if stream == REHEARSAL:
+                    self._runner.rehearse()
+                else:
+                    self._runner.run(code)
+            finally:
+                self._interrupts.end()
+        except BaseException as raised:
+            error = raised
+        self._interrupts.end()  # should an interrupt have come in the middle of the first
+        if error is None:
+            exit_code, failed = 0, False
+        else:
+            exit_code, failed = self._report(error)
+        if self._forked:
+            # The code called os.fork() and the child came to the end of the cell. It is not the
+            # REPL.
+            os._exit(exit_code)
+        if self._interrupts.delivered:
+            return b'{"exit_code":130,"reason":"stopped"}'
+        if exit_code == 0:
+            return _CALL_OK
+        return b'{"exit_code":%d,"reason":"%s"}' % (exit_code, b"error" if failed else b"exit")
+
+    def _report(self, error: BaseException) -> tuple[int, bool]:
+        """The exit code, and whether it is an uncaught exception, which is then shown."""
+        if isinstance(error, SystemExit):
+            if sys.stdin is None or sys.stdin.closed:
+                # exit() closes it, and input() is to find the end of the file, not a closed one.
+                sys.stdin = open(os.devnull, encoding="utf-8")
+            return exit_code_of(error), False
+        failure = failure_of(error)
+        streams.write_error(failure.traceback)
+        if not self._forked and self._tail is not None:
+            self._tail.append(frame(
+                ERROR, self._call, encode_json(failure._asdict()).encode()))
+        return 1, True
+
+    # Values
+
+    def _show_last(self, value: Any) -> None:
+        if figures.is_figure(value):
+            figures.show(value)
+        elif self._tail is not None and not self._forked:
+            self._tail.append(frame(RESULT, self._call, display.payload_of(value)))
+
+    def _display(self, *values: Any, **_options: Any) -> None:
+        """Shows values at once, as the last value of a cell is shown."""
+        for value in values:
+            if figures.is_figure(value):
+                figures.show(value)
+            else:
+                self._publish(display.payload_of(value))
+
+    def _publish(self, payload: bytes) -> None:
+        if not self._forked:
+            self._send(frame(RESULT, self._call, payload))
+
+    def _send(self, data: bytes) -> None:
+        with self._lock:
+            self._interrupts.defer()
+            try:
+                self._control.sendall(data)
+            except BaseException:
+                # Half a frame may have gone, after which no other would be understood.
+                os._exit(1)
+        self._interrupts.undefer()
+
+    def _become_child(self) -> None:
+        self._forked = True
+        self._control.close()
+
+
+def main(warm_script: str | None) -> None:
+    for fd in (CONTROL_FD, MAILBOX_FD):
+        os.set_inheritable(fd, False)
+    mailbox = Mailbox(MAILBOX_FD)
+    os.close(MAILBOX_FD)
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
+        score.write(str(_OOM_SCORE))
+    streams.install()
+    # The interpreter's own first entry is the directory of our script. Code imports from its own.
+    sys.path[0] = ""
+    sys.argv = [""]
+    repl = Repl(socket.socket(fileno=CONTROL_FD), mailbox)
+    if warm_script is not None:
+        _warm(warm_script)
+    # Keeps collections from touching, and so copying, what clones of a template share.
+    gc.collect()
+    gc.freeze()
+    repl.say_ready()
+    repl.serve()
+
+
+def _warm(script: str) -> None:
+    """Runs the template's imports. They are left in sys.modules, not in the user's namespace."""
+    try:
+        with open(script, encoding="utf-8") as file:
+            exec(compile(file.read(), script, "exec"), {"__name__": "warm"})
+    except Exception:
+        traceback.print_exc()

@@ -1,0 +1,1 @@
+"""What the agent and the user's Python process both speak: frames and the mailbox."""

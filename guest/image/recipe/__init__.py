@@ -1,0 +1,1 @@
+"""Recipe of the guest image, see ../README.md."""

@@ -1,0 +1,18 @@
+"""The first file system of a microVM: drivers, `init`, and the agent."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from . import cpio
+
+
+def build(drivers: Path, init: Path, agent: Path, output: Path) -> None:
+    """Appends `init` and the directory `agent`, as `/podflare`, to the archive `drivers`."""
+    with drivers.open("rb") as first, output.open("wb") as out:
+        shutil.copyfileobj(first, out)
+        archive = cpio.Archive(out)
+        archive.file("init", init.read_bytes(), 0o755)
+        archive.tree("podflare", agent)
+        archive.close()

@@ -1,0 +1,47 @@
+package dev.podflare.guest;
+
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Code to run in a guest.
+ *
+ * @param env environment variables for this exec only
+ * @param cwd directory for this exec only; empty for {@code /root}, or where Python has gone to
+ * @param background whether whoever takes the machine over shall not wait for its end, see {@link
+ *     AgentConnection#rejoin()}
+ */
+public record ExecCall(
+    Language language,
+    String code,
+    Map<String, String> env,
+    Optional<String> cwd,
+    boolean background) {
+
+  /** What a guest can run. */
+  public enum Language {
+    /** In the one Python process that stays alive. */
+    PYTHON("python"),
+    /** In a fresh bash. */
+    BASH("bash");
+
+    private final String word;
+
+    Language(String word) {
+      this.word = word;
+    }
+
+    String word() {
+      return word;
+    }
+  }
+
+  public ExecCall {
+    env = Map.copyOf(env);
+  }
+
+  /** One that is not in the background. */
+  public ExecCall(Language language, String code, Map<String, String> env, Optional<String> cwd) {
+    this(language, code, env, cwd, false);
+  }
+}

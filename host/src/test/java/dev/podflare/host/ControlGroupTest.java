@@ -1,0 +1,168 @@
+package dev.podflare.host;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.UUID;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.Test;
+
+/** On the control groups of this host, version 1 or 2. Needs root. */
+class ControlGroupTest {
+
+  private static final long MEMORY = 64L << 20;
+  private static final int TASKS = 8;
+
+  private static ControlGroup create() throws HostException {
+    return ControlGroup.create(name(), MEMORY, TASKS);
+  }
+
+  private static String name() {
+    return "test-" + UUID.randomUUID();
+  }
+
+  /** Starts Python that is in the group before its first line runs. */
+  private static Process startIn(ControlGroup group, String code) throws Exception {
+    List<String> words =
+        new ArrayList<>(
+            List.of(
+                "sh",
+                "-c",
+                "code=$1; shift; for f; do echo $$ > $f; done; exec python3 -c \"$code\"",
+                "sh",
+                code));
+    group.procsFiles().forEach(file -> words.add(file.toString()));
+    return new ProcessBuilder(words).redirectErrorStream(true).start();
+  }
+
+  /** The kernel takes a process out of its group a moment after its parent learns of its end. */
+  private static void closeOnceEmpty(ControlGroup group) throws HostException {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
+    while (true) {
+      try {
+        group.close();
+        return;
+      } catch (HostException busy) {
+        if (System.nanoTime() > deadline) {
+          throw busy;
+        }
+        LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(1));
+      }
+    }
+  }
+
+  @Test
+  void this_host_can_set_all_limits_and_says_so() throws Exception {
+    assertThat(ControlGroup.unavailable()).isEmpty();
+    try (ControlGroup group = create()) {
+      assertThat(group.missing()).isEmpty();
+    }
+  }
+
+  @Test
+  void a_process_that_takes_more_memory_than_allowed_is_killed() throws Exception {
+    ControlGroup group = create();
+    Process greedy = startIn(group, "print('in', flush=True); x = bytearray(512 << 20); print(1)");
+    String said = new String(greedy.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertThat(greedy.waitFor(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(greedy.exitValue()).as(said).isEqualTo(128 + 9);
+    assertThat(said).isEqualTo("in\n");
+    closeOnceEmpty(group);
+  }
+
+  @Test
+  void a_process_can_not_have_more_threads_than_allowed() throws Exception {
+    ControlGroup group = create();
+    Process many =
+        startIn(
+            group,
+            """
+            import threading
+            end = threading.Event()
+            started = 1
+            try:
+                for _ in range(100):
+                    threading.Thread(target=end.wait, daemon=True).start()
+                    started += 1
+            except RuntimeError:
+                pass
+            print(started)
+            end.set()
+            """);
+    String said = new String(many.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+    assertThat(many.waitFor(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(said).isEqualTo(Integer.toString(TASKS));
+    closeOnceEmpty(group);
+  }
+
+  @Test
+  void closing_removes_it_and_can_be_done_twice() throws Exception {
+    ControlGroup group = create();
+    List<Path> directories = group.procsFiles().stream().map(Path::getParent).toList();
+    assertThat(directories).isNotEmpty().allMatch(Files::isDirectory);
+    group.close();
+    assertThat(directories).noneMatch(Files::exists);
+    group.close();
+  }
+
+  @Test
+  void one_with_a_process_in_it_can_not_be_closed_and_stays() throws Exception {
+    ControlGroup group = create();
+    Process inside = startIn(group, "print('in', flush=True); input()");
+    assertThat(inside.inputReader().readLine()).isEqualTo("in");
+    assertThatThrownBy(group::close)
+        .isInstanceOf(HostException.class)
+        .hasMessageContaining("can't be removed");
+    assertThat(group.procsFiles()).allMatch(Files::exists);
+    inside.destroyForcibly();
+    assertThat(inside.waitFor(10, TimeUnit.SECONDS)).isTrue();
+    closeOnceEmpty(group);
+  }
+
+  @Test
+  void one_of_an_earlier_process_is_found_by_its_name() throws Exception {
+    String name = name();
+    ControlGroup made = ControlGroup.create(name, MEMORY, TASKS);
+    ControlGroup found = ControlGroup.existing(name);
+    assertThat(found.procsFiles()).containsExactlyInAnyOrderElementsOf(made.procsFiles());
+    found.close();
+    assertThat(made.procsFiles()).noneMatch(Files::exists);
+  }
+
+  @Test
+  void one_that_never_was_can_be_closed() throws Exception {
+    ControlGroup none = ControlGroup.existing(name());
+    assertThat(none.procsFiles()).isEmpty();
+    none.close();
+  }
+
+  @Test
+  void groups_that_come_and_go_at_once_do_not_lose_their_limits() throws Exception {
+    Callable<List<String>> comeAndGo =
+        () -> {
+          List<String> missing = new ArrayList<>();
+          for (int i = 0; i < 50; i++) {
+            try (ControlGroup group = create()) {
+              missing.addAll(group.missing());
+            }
+          }
+          return missing;
+        };
+    try (ExecutorService threads = Executors.newFixedThreadPool(4)) {
+      var all = threads.invokeAll(List.of(comeAndGo, comeAndGo, comeAndGo), 50, TimeUnit.SECONDS);
+      for (Future<List<String>> missing : all) {
+        assertThat(missing.get()).isEmpty();
+      }
+    }
+  }
+}

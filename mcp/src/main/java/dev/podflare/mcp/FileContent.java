@@ -1,0 +1,86 @@
+package dev.podflare.mcp;
+
+import io.modelcontextprotocol.spec.McpSchema;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.Base64;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * A file of a sandbox, in the forms that the protocol has.
+ *
+ * @param path as it was asked for
+ */
+@SuppressWarnings("ArrayRecordComponent") // Never compared.
+record FileContent(String path, byte[] bytes) {
+
+  private static final Map<String, String> PICTURES =
+      Map.of(
+          "png", "image/png",
+          "jpg", "image/jpeg",
+          "jpeg", "image/jpeg",
+          "gif", "image/gif",
+          "webp", "image/webp");
+
+  private static final Map<String, String> TEXTS =
+      Map.of(
+          "json", "application/json",
+          "csv", "text/csv",
+          "html", "text/html",
+          "md", "text/markdown",
+          "py", "text/x-python",
+          "svg", "image/svg+xml",
+          "xml", "application/xml");
+
+  String mimeType() {
+    String end = ending();
+    if (PICTURES.containsKey(end)) {
+      return PICTURES.getOrDefault(end, "");
+    }
+    return text().isPresent() ? TEXTS.getOrDefault(end, "text/plain") : "application/octet-stream";
+  }
+
+  /** A picture as a picture, text as text, and anything else in base64. */
+  McpSchema.Content forModel() {
+    if (PICTURES.containsKey(ending())) {
+      return McpSchema.ImageContent.builder(base64(), mimeType()).build();
+    }
+    return Answers.textContent(text().orElseGet(this::base64));
+  }
+
+  /** As the contents of a resource. */
+  McpSchema.ResourceContents asResource(String uri) {
+    Optional<String> text = PICTURES.containsKey(ending()) ? Optional.empty() : text();
+    return text.<McpSchema.ResourceContents>map(whole ->
+            McpSchema.TextResourceContents.builder(uri, whole).mimeType(mimeType()).build())
+        .orElseGet(() ->
+            McpSchema.BlobResourceContents.builder(uri, base64()).mimeType(mimeType()).build());
+  }
+
+  String base64() {
+    return Base64.getEncoder().encodeToString(bytes);
+  }
+
+  String lenientText() {
+    return new String(bytes, StandardCharsets.UTF_8);
+  }
+
+  /** The bytes as text, if that is what they are. */
+  Optional<String> text() {
+    try {
+      String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+      return text.indexOf('\0') < 0 ? Optional.of(text) : Optional.empty();
+    } catch (CharacterCodingException e) {
+      return Optional.empty();
+    }
+  }
+
+  private String ending() {
+    String name = path.substring(path.lastIndexOf('/') + 1);
+    int dot = name.lastIndexOf('.');
+    return dot < 0 ? "" : name.substring(dot + 1).toLowerCase(Locale.ROOT);
+  }
+}

@@ -1,0 +1,1 @@
+"""The emulated machine of the rig, see ../README.md."""

@@ -1,0 +1,1 @@
+"""Tests of what the rig does without its machine."""

@@ -1,0 +1,156 @@
+package dev.podflare.sandbox;
+
+import dev.podflare.engine.Engine;
+import dev.podflare.engine.EngineException;
+import dev.podflare.engine.MicroVm;
+import dev.podflare.engine.MicroVmId;
+import java.io.IOException;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.function.Consumer;
+import java.util.function.Predicate;
+
+/**
+ * Brings the sandboxes of a server that died back to life: at the start, before any call.
+ *
+ * <p>The registry says which machine each open sandbox drove, the engine which machines live. Those
+ * that have both go on, with the code that runs in them, whose output of meanwhile is lost. A
+ * machine that no sandbox drives is ended; a sandbox without a machine sleeps in its Space, or is
+ * lost.
+ */
+final class Adoption {
+
+  /** As a copy that was interrupted while it took its identity has to begin once more. */
+  private static final Duration WAKE_PATIENCE = Duration.ofMinutes(2);
+
+  /** Lets a sandbox of the registry be in a condition. */
+  interface Assembly {
+    Sandbox of(SandboxRecord sandboxRecord, Sandbox.Condition condition, int generation);
+  }
+
+  private final Engine engine;
+  private final OpenSandboxes open;
+  private final Freezing freezing;
+  private final InstantSource clock;
+  private final Assembly assembly;
+  private final Lifetimes lifetimes;
+  private final ExecRegistry execs;
+  private final Predicate<String> isBuiltIn;
+
+  /**
+   * @param isBuiltIn whether a template is one that every host has
+   */
+  Adoption(
+      Engine engine,
+      OpenSandboxes open,
+      Freezing freezing,
+      InstantSource clock,
+      Assembly assembly,
+      Lifetimes lifetimes,
+      ExecRegistry execs,
+      Predicate<String> isBuiltIn) {
+    this.engine = engine;
+    this.open = open;
+    this.freezing = freezing;
+    this.clock = clock;
+    this.assembly = assembly;
+    this.lifetimes = lifetimes;
+    this.execs = execs;
+    this.isBuiltIn = isBuiltIn;
+  }
+
+  /**
+   * @param progress hears what was found, one sentence at a time
+   */
+  void run(Consumer<String> progress) throws EngineException, IOException {
+    Map<MicroVmId, MicroVm> living = new HashMap<>();
+    engine.adopt().forEach(microVm -> living.put(microVm.id(), microVm));
+    int dead = engine.reap().size();
+
+    freezing.finish(
+        open.registry().open().stream()
+            .filter(entry -> machineOf(entry, living).isEmpty())
+            .map(Registry.Entry::sandbox)
+            .toList());
+    execs.removeOfClosed();
+    Map<SandboxId, SpaceInfo> beds = new HashMap<>();
+    for (SpaceInfo space : open.spaces().all()) {
+      space.heldBy().ifPresent(sandbox -> beds.put(sandbox, space));
+    }
+    int resumed = 0;
+    for (Registry.Entry entry : open.registry().open()) {
+      Optional<MicroVm> machine = machineOf(entry, living);
+      SpaceInfo bed = beds.get(entry.sandbox().id());
+      if (machine.isPresent()) {
+        living.remove(machine.get().id());
+        goOn(entry.sandbox(), entry.machine().orElseThrow(), machine.get());
+        resumed++;
+      } else if (bed != null) {
+        add(entry.sandbox(), new Sandbox.Condition.Asleep(bed.id()), bed.generation());
+      } else {
+        add(entry.sandbox(), new Sandbox.Condition.Lost("the server was restarted."), 0);
+      }
+    }
+    endAll(List.copyOf(living.values()));
+    tell(progress, resumed, dead + living.size());
+  }
+
+  private static Optional<MicroVm> machineOf(Registry.Entry entry, Map<MicroVmId, MicroVm> living) {
+    return entry.machine().flatMap(machine -> Optional.ofNullable(living.get(machine.microVm())));
+  }
+
+  private void goOn(SandboxRecord sandboxRecord, MachineRecord known, MicroVm microVm) {
+    Machine machine =
+        new Machine(
+            sandboxRecord.id(), microVm, known.resync(), known.generation(), known.line(), clock);
+    Sandbox sandbox =
+        assembly.of(sandboxRecord, new Sandbox.Condition.Awake(machine), known.generation());
+    sandbox.reserveTurn();
+    sandbox.recall(execs.of(sandbox.id()));
+    open.restore(sandbox);
+    sandbox.settle(
+        goingOn -> {
+          if (!isBuiltIn.test(sandboxRecord.template())) {
+            // The server may have died before it opened what the machine was to reach.
+            microVm.allow(sandboxRecord.egress());
+          }
+          if (known.confirmed()) {
+            machine.takeOver(goingOn);
+          } else {
+            machine.takeIdentity(Machine.Origin.SANDBOX, WAKE_PATIENCE, goingOn);
+            open.confirmed(sandbox, machine);
+          }
+        },
+        Optional.empty());
+    lifetimes.watch(sandbox);
+  }
+
+  private void add(SandboxRecord sandboxRecord, Sandbox.Condition condition, int generation) {
+    Sandbox sandbox = assembly.of(sandboxRecord, condition, generation);
+    sandbox.recall(execs.of(sandbox.id()));
+    open.restore(sandbox);
+    lifetimes.watch(sandbox);
+  }
+
+  private static void endAll(List<MicroVm> machines) {
+    try (ExecutorService each = Executors.newVirtualThreadPerTaskExecutor()) {
+      machines.forEach(machine -> each.execute(machine::close));
+    }
+  }
+
+  private static void tell(Consumer<String> progress, int resumed, int ended) {
+    if (resumed > 0) {
+      progress.accept(
+          "took over " + resumed + " sandboxes of a server that was killed; they go on");
+    }
+    if (ended > 0) {
+      progress.accept("cleaned up after " + ended + " microVMs of a server that was killed");
+    }
+  }
+}

@@ -1,0 +1,93 @@
+package dev.podflare.sandbox;
+
+import dev.podflare.engine.BootRequest;
+import dev.podflare.engine.Capture;
+import dev.podflare.engine.Egress;
+import dev.podflare.engine.Engine;
+import dev.podflare.engine.EngineException;
+import dev.podflare.engine.EngineFacts;
+import dev.podflare.engine.MicroVm;
+import dev.podflare.engine.MicroVmId;
+import dev.podflare.engine.Snapshot;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** A real engine that tells a test of each clone that it has started. */
+final class WatchedEngine implements Engine {
+
+  private final Engine engine;
+  private final BlockingQueue<MicroVm> started = new LinkedBlockingQueue<>();
+
+  private final AtomicInteger startsLeft = new AtomicInteger(Integer.MAX_VALUE);
+
+  WatchedEngine(Engine engine) {
+    this.engine = engine;
+  }
+
+  /** From now on, so many starts succeed, and later ones find no room. */
+  void failAfter(int starts) {
+    startsLeft.set(starts);
+  }
+
+  void failNever() {
+    startsLeft.set(Integer.MAX_VALUE);
+  }
+
+  /** The clones in the order in which they were started, less those taken from here. */
+  BlockingQueue<MicroVm> started() {
+    return started;
+  }
+
+  @Override
+  public EngineFacts facts() {
+    return engine.facts();
+  }
+
+  @Override
+  public MicroVm boot(BootRequest request) throws EngineException {
+    return engine.boot(request);
+  }
+
+  @Override
+  public Snapshot freeze(MicroVm microVm, Path directory) throws EngineException {
+    return engine.freeze(microVm, directory);
+  }
+
+  @Override
+  public Snapshot open(Path directory) throws EngineException {
+    return engine.open(directory);
+  }
+
+  @Override
+  public Capture capture(MicroVm microVm, Path directory) throws EngineException {
+    return engine.capture(microVm, directory);
+  }
+
+  @Override
+  public List<MicroVm> adopt() throws EngineException {
+    return engine.adopt();
+  }
+
+  @Override
+  public List<MicroVm> start(Snapshot snapshot, Egress egress, int count) throws EngineException {
+    if (startsLeft.addAndGet(-count) < 0) {
+      throw new EngineException(EngineException.Kind.NO_ROOM, "the test has taken all room");
+    }
+    List<MicroVm> microVms = engine.start(snapshot, egress, count);
+    started.addAll(microVms);
+    return microVms;
+  }
+
+  @Override
+  public List<MicroVmId> reap() throws EngineException {
+    return engine.reap();
+  }
+
+  @Override
+  public void close() {
+    engine.close();
+  }
+}

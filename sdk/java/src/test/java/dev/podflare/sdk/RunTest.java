@@ -1,0 +1,377 @@
+package dev.podflare.sdk;
+
+import static dev.podflare.sdk.ScriptedServer.EXEC;
+import static dev.podflare.sdk.ScriptedServer.SANDBOX;
+import static dev.podflare.sdk.ScriptedServer.event;
+import static dev.podflare.sdk.ScriptedServer.exit;
+import static dev.podflare.sdk.ScriptedServer.stdout;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Flow;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** Running code, against a server that does what the test says. */
+class RunTest {
+  private static final String EXEC_PATH = "/v1/sandboxes/" + SANDBOX + "/exec";
+
+  @Test
+  void aResultHasAllThatTheEventsSaid() throws Exception {
+    String figure = "{\"text/plain\":\"<Figure>\",\"image/png\":\"aGk=\"}";
+    String error = "{\"name\":\"E\",\"value\":\"v\",\"traceback\":\"t\"}";
+    try (ScriptedServer server =
+            serving(
+                stdout(0, "a"),
+                event("stderr", 1, "\"oh\"", ""),
+                stdout(2, "ü🎉\n"),
+                event("result", 3, figure, ""),
+                event("news", 4, "{\"of\":\"later versions\"}", ""),
+                event("error", 5, error, ""),
+                exit(6, 1));
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      ExecResult result = sb.run("code");
+
+      assertThat(result.stdout()).isEqualTo("aü🎉\n");
+      assertThat(result.stderr()).isEqualTo("oh");
+      assertThat(result.exitCode()).isEqualTo(1);
+      assertThat(result.isOk()).isFalse();
+      assertThat(result.result().orElseThrow().text()).isEqualTo("<Figure>");
+      assertThat(result.result().orElseThrow().png().orElseThrow()).asString().isEqualTo("hi");
+      assertThat(result.error()).contains(new ExecError("E", "v", "t"));
+      assertThat(result.reason()).isEqualTo(ExitReason.ERROR);
+      assertThat(result.stateKept()).isTrue();
+      assertThat(result.duration()).isEqualTo(Duration.ofMillis(7));
+    }
+  }
+
+  @Test
+  void whatIsAskedForIsSentAndWhatIsNotIsLeftOut() throws Exception {
+    try (ScriptedServer server = serving(exit(0, 0));
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      sb.run("plain");
+      sb.run(
+          "echo",
+          o ->
+              o.language(Language.BASH).timeout(Duration.ofMillis(1500)).env("A", "b").cwd("/tmp"));
+
+      List<ScriptedServer.Request> execs = execs(server);
+      assertThat(execs.get(0).body()).isEqualTo("{\"code\":\"plain\",\"language\":\"python\"}");
+      assertThat(execs.get(1).body())
+          .isEqualTo(
+              "{\"code\":\"echo\",\"language\":\"bash\",\"timeout_seconds\":1.5,"
+                  + "\"env\":{\"A\":\"b\"},\"cwd\":\"/tmp\"}");
+      assertThat(execs.get(0).header("Authorization")).isEqualTo("Bearer pf_live_test");
+      assertThat(execs.get(0).header("User-Agent")).startsWith("podflare-java/");
+    }
+  }
+
+  @Test
+  void callbacksAreToldWhileTheCodeRuns() throws Exception {
+    CountDownLatch heard = new CountDownLatch(1);
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (!request.target().endsWith("/exec")) {
+                createdOrClosed(request, reply);
+                return;
+              }
+              reply.send(ScriptedServer.STREAM_HEAD);
+              reply.chunk(stdout(0, "first"));
+              assertThat(heard.await(30, TimeUnit.SECONDS)).isTrue();
+              reply.chunk(exit(1, 0));
+              reply.send("0\r\n\r\n");
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      List<String> pieces = new ArrayList<>();
+      sb.run(
+          "code",
+          o ->
+              o.onStdout(text -> {
+                pieces.add(text);
+                heard.countDown();
+              }));
+      assertThat(pieces).containsExactly("first");
+    }
+  }
+
+  @Test
+  void manyRunsUseOneConnection() throws Exception {
+    try (ScriptedServer server = serving(stdout(0, "x"), exit(1, 0));
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      for (int i = 0; i < 20; i++) {
+        sb.run("code");
+      }
+      assertThat(server.connections()).isEqualTo(1);
+    }
+  }
+
+  @Test
+  void codeIsNeverSentTwice() throws Exception {
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.target().endsWith("/exec")) {
+                reply.drop();
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      assertThatThrownBy(() -> sb.run("code"))
+          .isInstanceOfSatisfying(
+              ConnectionException.class,
+              e -> {
+                assertThat(e.code()).contains("outcome_unknown");
+                assertThat(e.status()).isEmpty();
+                assertThat(e.hint()).isPresent();
+              });
+      assertThat(execs(server)).hasSize(1);
+    }
+  }
+
+  @Test
+  @Timeout(30)
+  void aStreamThatBreaksIsGoneOnWithBehindItsLastEvent() throws Exception {
+    AtomicInteger attachments = new AtomicInteger();
+    // A connection that breaks at once can take its head with it, and then nothing is known.
+    Semaphore heard = new Semaphore(0);
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.target().endsWith("/exec")) {
+                reply.send(
+                    ScriptedServer.STREAM_HEAD.replace(
+                        "\r\n\r\n", "\r\nX-Exec-Id: " + EXEC + "\r\n\r\n"));
+                reply.chunk(stdout(0, "a"));
+                reply.chunk(stdout(1, "b"));
+                heard.acquire(2);
+                reply.drop();
+              } else if (request.target().contains("/execs/")) {
+                if (attachments.getAndIncrement() == 0) {
+                  reply.send(ScriptedServer.STREAM_HEAD);
+                  reply.chunk(stdout(2, "c"));
+                  heard.acquire();
+                  reply.send("9999\r\n{\"type\":\"stdout\",\"da"); // Half an event.
+                  reply.drop();
+                } else {
+                  reply.events(stdout(3, "d"), exit(4, 0));
+                }
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      ExecResult result = sb.run("code", options -> options.onStdout(_ -> heard.release()));
+      assertThat(result.stdout()).isEqualTo("abcd");
+      String stream = "GET /v1/sandboxes/" + SANDBOX + "/execs/" + EXEC + "/stream?from=";
+      assertThat(server.lines()).contains(stream + 2, stream + 3);
+      assertThat(execs(server)).hasSize(1);
+    }
+  }
+
+  @Test
+  @Timeout(30)
+  void anExecThatIsNotKeptHasAnUnknownOutcome() throws Exception {
+    Semaphore heard = new Semaphore(0);
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.target().endsWith("/exec")) {
+                reply.send(
+                    ScriptedServer.STREAM_HEAD.replace(
+                        "\r\n\r\n", "\r\nX-Exec-Id: " + EXEC + "\r\n\r\n"));
+                reply.chunk(stdout(0, "a"));
+                heard.acquire();
+                reply.drop();
+              } else if (request.target().contains("/execs/")) {
+                reply.json(404, "{\"error\":\"no\",\"code\":\"exec_not_found\"}");
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      assertThatThrownBy(() -> sb.run("code", options -> options.onStdout(_ -> heard.release())))
+          .isInstanceOf(ConnectionException.class)
+          .hasMessageContaining("outcome of the exec is unknown");
+    }
+  }
+
+  @Test
+  void whatIsNoEventIsAServersError() throws Exception {
+    for (String line :
+        List.of("nonsense", "[1]", "{\"type\":\"exit\",\"seq\":0}", "{\"type\":3}")) {
+      try (ScriptedServer server = serving(line);
+          Client client = server.client();
+          Sandbox sb = client.create()) {
+        assertThatThrownBy(() -> sb.run("code")).as(line).isInstanceOf(ServerException.class);
+      }
+    }
+  }
+
+  @Test
+  void aStreamThatIsLeftEarlyClosesItsConnection() throws Exception {
+    CountDownLatch gone = new CountDownLatch(1);
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.target().endsWith("/exec")) {
+                reply.send(ScriptedServer.STREAM_HEAD);
+                reply.chunk(stdout(0, "a"));
+                reply.awaitClientsEnd();
+                gone.countDown();
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      try (Stream<Event> events = sb.stream("code")) {
+        assertThat(events.findFirst()).get().isInstanceOf(Event.Stdout.class);
+      }
+      assertThat(gone.await(30, TimeUnit.SECONDS)).isTrue();
+    }
+  }
+
+  @Test
+  void aSubscriberGetsAsMuchAsItAsksForAndTheEndUnasked() throws Exception {
+    try (ScriptedServer server = serving(stdout(0, "a"), stdout(1, "b"), exit(2, 0));
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      Flow.Publisher<Event> publisher = sb.publish("code", ExecOptions.python());
+      Listener listener = new Listener(3);
+      publisher.subscribe(listener);
+      assertThat(listener.ended.await(30, TimeUnit.SECONDS)).isTrue();
+      assertThat(listener.failure.get()).isNull();
+      assertThat(listener.events).hasSize(3).last().isInstanceOf(Event.Exit.class);
+      assertThat(execs(server)).hasSize(1);
+
+      Listener second = new Listener(1);
+      publisher.subscribe(second);
+      assertThat(second.ended.await(30, TimeUnit.SECONDS)).isTrue();
+      assertThat(second.failure.get()).isInstanceOf(IllegalStateException.class);
+      assertThat(execs(server)).hasSize(1);
+    }
+  }
+
+  @Test
+  void aSubscriberThatAsksForNothingIsToldSo() throws Exception {
+    try (ScriptedServer server = serving(stdout(0, "a"), exit(1, 0));
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      Listener listener = new Listener(0);
+      sb.publish("code", ExecOptions.python()).subscribe(listener);
+      assertThat(listener.ended.await(30, TimeUnit.SECONDS)).isTrue();
+      assertThat(listener.failure.get()).isInstanceOf(IllegalArgumentException.class);
+    }
+  }
+
+  @Test
+  void detachedCodeIsFoundAgainByItsId() throws Exception {
+    String info =
+        "{\"id\":\""
+            + EXEC
+            + "\",\"language\":\"bash\",\"background\":true,\"state\":\"ended\","
+            + "\"code\":\"x\",\"created_at\":1,\"started_at\":2,\"ended_at\":3,\"exit_code\":4,"
+            + "\"reason\":\"error\",\"events\":5,\"first_seq\":1}";
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.target().endsWith("/exec")) {
+                reply.json(202, "{\"exec\":\"" + EXEC + "\"}");
+              } else if (request.target().contains("/stream")) {
+                reply.events(
+                    event("gap", 0, "{\"from\":0,\"to\":3}", ""), stdout(4, "z"), exit(5, 4));
+              } else if (request.target().endsWith("/execs")) {
+                reply.json(200, "{\"execs\":[" + info + "]}");
+              } else if (request.target().endsWith("/interrupt")) {
+                reply.nothing();
+              } else if (request.target().contains("/execs/")) {
+                reply.json(200, info);
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      Exec job = sb.background("serve");
+      assertThat(execs(server).get(0).json().truth("background", false)).isTrue();
+      assertThat(execs(server).get(0).json().text("language")).isEqualTo("bash");
+      assertThat(job.id()).isEqualTo(EXEC);
+      ExecResult result = sb.attach(EXEC).await();
+      assertThat(result.stdout()).isEqualTo("z");
+      assertThat(result.stderr()).contains("0 to 3 are not kept");
+      assertThat(sb.execs()).containsExactly(job.info());
+      assertThat(job.info().exitCode()).hasValue(4);
+      job.interrupt();
+      assertThat(sb.detach("code").id()).isEqualTo(EXEC);
+      assertThat(execs(server).get(1).json().truth("detach", false)).isTrue();
+    }
+  }
+
+  static List<ScriptedServer.Request> execs(ScriptedServer server) {
+    return server.requests().stream().filter(r -> r.target().equals(EXEC_PATH)).toList();
+  }
+
+  /** A server of one sandbox, in which all code does the same. */
+  static ScriptedServer serving(String... lines) throws Exception {
+    return new ScriptedServer((request, reply) -> {
+      if (request.target().endsWith("/exec")) {
+        reply.events(lines);
+      } else {
+        createdOrClosed(request, reply);
+      }
+    });
+  }
+
+  static void createdOrClosed(ScriptedServer.Request request, ScriptedServer.Reply reply)
+      throws Exception {
+    if (request.method().equals("DELETE")) {
+      reply.nothing();
+    } else {
+      reply.created();
+    }
+  }
+
+  private static final class Listener implements Flow.Subscriber<Event> {
+    final List<Event> events = new ArrayList<>();
+    final CountDownLatch ended = new CountDownLatch(1);
+    final AtomicReference<Throwable> failure = new AtomicReference<>();
+    private final int wanted;
+
+    Listener(int wanted) {
+      this.wanted = wanted;
+    }
+
+    @Override
+    public void onSubscribe(Flow.Subscription subscription) {
+      subscription.request(wanted);
+    }
+
+    @Override
+    public void onNext(Event event) {
+      events.add(event);
+    }
+
+    @Override
+    public void onError(Throwable cause) {
+      failure.set(cause);
+      ended.countDown();
+    }
+
+    @Override
+    public void onComplete() {
+      ended.countDown();
+    }
+  }
+}

@@ -1,0 +1,1 @@
+"""Adapters between a sandbox and the tool calls of models."""

@@ -1,0 +1,284 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Client, ConnectionError, Sandbox, ServerError } from "podflare";
+import type { Event } from "podflare";
+
+import {
+  EXEC_ID,
+  KEY,
+  SANDBOX_ID,
+  all,
+  breakAfter,
+  eventually,
+  events,
+  exitLine,
+  json,
+  line,
+  refuse,
+  sandboxOn,
+} from "./support.js";
+
+const EXECS = `/v1/sandboxes/${SANDBOX_ID}/execs`;
+const HEAD = { "X-Exec-Id": EXEC_ID };
+
+test("a result gathers what the code wrote, showed and threw", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, (_, response) =>
+    events(response, [
+      line("stdout", "a", 0),
+      line("stderr", "e", 1),
+      line("novelty", { x: 1 }, 2),
+      line("result", { "text/plain": "1" }, 3),
+      line("stdout", "b\n", 4),
+      line("result", { "text/plain": "2" }, 5),
+      line("error", { name: "E", value: "v", traceback: "t" }, 6),
+      exitLine(1, 7),
+    ]),
+  );
+  const result = await sandbox.runCode("x", { timeoutSeconds: 3, env: { A: "b" }, cwd: "/tmp" });
+  assert.deepEqual(result, {
+    stdout: "ab\n",
+    stderr: "e",
+    exitCode: 1,
+    result: { "text/plain": "2" },
+    results: [{ "text/plain": "1" }, { "text/plain": "2" }],
+    error: { name: "E", value: "v", traceback: "t" },
+    reason: "error",
+    stateKept: true,
+    durationMs: 1,
+    gaps: [],
+  });
+  assert.deepEqual(server.asked[0]?.json(), {
+    code: "x",
+    language: "python",
+    timeout_seconds: 3,
+    env: { A: "b" },
+    cwd: "/tmp",
+  });
+});
+
+test("the language may be the second argument", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, (_, response) => events(response, [exitLine()]));
+  await sandbox.runCode("ls", "bash");
+  await all(sandbox.runCodeStream("ls", "bash"));
+  assert.deepEqual(
+    server.asked.map((one) => one.json().language),
+    ["bash", "bash"],
+  );
+});
+
+test("events are whole however the bytes are cut", async (t) => {
+  const bytes = Buffer.from(line("stdout", "grüße 🎉", 0) + "\n" + exitLine(0, 1));
+  const { sandbox } = await sandboxOn(t, (_, response) => {
+    response.writeHead(200);
+    let at = 0;
+    const next = (): void => {
+      if (at < bytes.length) response.write(bytes.subarray(at, ++at), () => setImmediate(next));
+      else response.end();
+    };
+    next();
+    return true;
+  });
+  assert.equal((await sandbox.runCode("x")).stdout, "grüße 🎉");
+});
+
+test("callbacks are told in order, and waited for", async (t) => {
+  const { sandbox } = await sandboxOn(t, (_, response) =>
+    events(response, [
+      line("stdout", "1", 0),
+      line("stderr", "2", 1),
+      line("result", { "text/plain": "3" }, 2),
+      exitLine(0, 3),
+    ]),
+  );
+  const told: string[] = [];
+  await sandbox.runCode("x", {
+    onStdout: async (text) => {
+      await new Promise((later) => setImmediate(later));
+      told.push(text);
+    },
+    onStderr: (text) => told.push(text),
+    onResult: (shown) => told.push(String(shown["text/plain"])),
+  });
+  assert.deepEqual(told, ["1", "2", "3"]);
+  await assert.rejects(
+    sandbox.runCode("x", {
+      onStdout: () => {
+        throw new Error("mine");
+      },
+    }),
+    /mine/,
+  );
+});
+
+test("leaving the loop stops listening and sends no interrupt", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, (_, response) => {
+    response.writeHead(200, HEAD);
+    response.write(line("stdout", "1", 0));
+    return true;
+  });
+  for await (const event of sandbox.runCodeStream("x")) {
+    assert.equal(event.type, "stdout");
+    break;
+  }
+  assert.equal(server.asked.length, 1);
+});
+
+test("an aborted signal interrupts this exec and throws the signal's reason", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, (asked, response) => {
+    if (asked.url.endsWith("/interrupt")) return response.writeHead(204).end();
+    response.writeHead(200, HEAD);
+    response.write(line("stdout", "1", 0));
+    return true;
+  });
+  const control = new AbortController();
+  await assert.rejects(
+    sandbox.runCode("x", {
+      signal: control.signal,
+      onStdout: () => control.abort(new Error("enough")),
+    }),
+    /enough/,
+  );
+  await eventually(() => server.targets().includes(`POST ${EXECS}/${EXEC_ID}/interrupt`));
+});
+
+test("a signal that aborts before the exec has an id still stops the code", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, (asked, response) => {
+    if (asked.url.endsWith("/interrupt")) return response.writeHead(204).end();
+    setTimeout(() => {
+      response.writeHead(200, HEAD);
+      response.flushHeaders();
+    }, 50);
+    return true;
+  });
+  await assert.rejects(sandbox.runCode("x", { signal: AbortSignal.timeout(10) }), {
+    name: "TimeoutError",
+  });
+  await eventually(() => server.targets().includes(`POST ${EXECS}/${EXEC_ID}/interrupt`));
+});
+
+test("a stream whose connection breaks goes on where it was", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, (asked, response) => {
+    if (asked.url.endsWith("/exec")) {
+      return breakAfter(response, [line("stdout", "a", 0), line("stdout", "b", 1)], HEAD);
+    }
+    if (asked.url.endsWith("from=2")) {
+      return breakAfter(response, [line("stdout", "c", 2), '{"type":"stdo']);
+    }
+    return events(response, [line("stdout", "d", 3), exitLine(0, 4)]);
+  });
+  const result = await sandbox.runCode("x");
+  assert.equal(result.stdout, "abcd");
+  assert.equal(result.exitCode, 0);
+  assert.deepEqual(server.targets().slice(1), [
+    `GET ${EXECS}/${EXEC_ID}/stream?from=2`,
+    `GET ${EXECS}/${EXEC_ID}/stream?from=3`,
+  ]);
+});
+
+test("output that was lost meanwhile is said", async (t) => {
+  const { sandbox } = await sandboxOn(t, (asked, response) =>
+    asked.url.endsWith("/exec")
+      ? breakAfter(response, [line("stdout", "a", 0)], HEAD)
+      : events(response, [line("gap", { from: 1, to: 5 }, 1), line("stdout", "z", 5), exitLine(0, 6)]),
+  );
+  const result = await sandbox.runCode("x");
+  assert.equal(result.stdout, "az");
+  assert.deepEqual(result.gaps, [{ from: 1, to: 5 }]);
+});
+
+test("without an id of the exec the outcome is unknown", async (t) => {
+  const { sandbox } = await sandboxOn(t, (_, response) => breakAfter(response, [line("stdout", "a", 0)]));
+  await assert.rejects(sandbox.runCode("x"), (error: ConnectionError) => {
+    assert(error instanceof ConnectionError);
+    assert.equal(error.code, "outcome_unknown");
+    assert.match(error.hint ?? "", /check the sandbox's state/);
+    return true;
+  });
+});
+
+test("an exec that the server does not know any more has an unknown outcome", async (t) => {
+  const { sandbox } = await sandboxOn(t, (asked, response) =>
+    asked.url.endsWith("/exec")
+      ? breakAfter(response, [], HEAD)
+      : refuse(response, 404, "exec_not_found"),
+  );
+  await assert.rejects(sandbox.runCode("x"), { name: "ConnectionError", code: "outcome_unknown" });
+});
+
+test("a connection that breaks without an event in between is given up", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, (_, response) => breakAfter(response, [], HEAD));
+  await assert.rejects(sandbox.runCode("x"), { code: "outcome_unknown" });
+  assert.equal(server.asked.length, 6);
+});
+
+test("a stream that ends without an exit is not a success", async (t) => {
+  const { sandbox } = await sandboxOn(t, (_, response) => events(response, [line("stdout", "a", 0)]));
+  await assert.rejects(sandbox.runCode("x"), { code: "outcome_unknown" });
+});
+
+test("nonsense in the stream is a ServerError", async (t) => {
+  let nonsense = "";
+  const { sandbox } = await sandboxOn(t, (_, response) => events(response, [nonsense]));
+  for (nonsense of ["hello\n", "[1]\n", '{"type":"exit","data":"0"}\n', '{"type":"stdout","data":1}\n']) {
+    await assert.rejects(sandbox.runCode("x"), ServerError, nonsense);
+  }
+});
+
+test("code is started by the call, and its refusal is thrown where it is awaited", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, (_, response) => refuse(response, 404, "sandbox_not_found"));
+  const stream = sandbox.runCodeStream("x");
+  await eventually(() => server.asked.length === 1);
+  await assert.rejects(stream.next(), { name: "NotFoundError" });
+  assert.deepEqual(await stream.next(), { done: true, value: undefined });
+});
+
+test("code can be started without a reader, and read later by several", async (t) => {
+  const said = [line("stdout", "a", 0), line("stdout", "b", 1), exitLine(0, 2)];
+  const { sandbox, server } = await sandboxOn(t, (asked, response) => {
+    if (asked.url.endsWith("/exec")) return json(response, { exec: EXEC_ID }, 202);
+    const from = Number(/from=(\d+)/.exec(asked.url)?.[1]);
+    return events(response, said.slice(from));
+  });
+  const exec = await sandbox.execs.start("x");
+  assert.equal(exec.id, EXEC_ID);
+  assert.deepEqual(server.asked[0]?.json(), { code: "x", language: "python", detach: true });
+  assert.equal((await exec.wait()).stdout, "ab");
+  const later: Event[] = await all(sandbox.execs.get(EXEC_ID).stream({ from: 1 }));
+  assert.deepEqual(later.map((event) => event.data), ["b", 0]);
+});
+
+test("a bash command can run in the background", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, (_, response) => json(response, { exec: EXEC_ID }, 202));
+  await sandbox.execs.start("sleep 9", { language: "bash", background: true });
+  assert.deepEqual(server.asked[0]?.json(), {
+    code: "sleep 9",
+    language: "bash",
+    detach: true,
+    background: true,
+  });
+});
+
+test("an exec is listed, looked at and interrupted by its id", async (t) => {
+  const known = { id: EXEC_ID, state: "running", created_at: 1, first_seq: 0, exit_code: null };
+  const { sandbox, server } = await sandboxOn(t, (asked, response) => {
+    if (asked.url.endsWith("/interrupt")) return response.writeHead(204).end();
+    return json(response, asked.url.endsWith("/execs") ? { execs: [known] } : known);
+  });
+  const [info] = await sandbox.execs.list();
+  assert.equal(info?.createdAt, 1);
+  assert.equal(info?.firstSeq, 0);
+  const exec = sandbox.execs.get(EXEC_ID);
+  assert.equal((await exec.info()).state, "running");
+  await exec.interrupt();
+  assert.deepEqual(server.targets(), [
+    `GET ${EXECS}`,
+    `GET ${EXECS}/${EXEC_ID}`,
+    `POST ${EXECS}/${EXEC_ID}/interrupt`,
+  ]);
+});
+
+test("a sandbox that was not opened says so", () => {
+  const sandbox = new Sandbox({ client: new Client({ host: "http://127.0.0.1:1", apiKey: KEY }) });
+  assert.throws(() => sandbox.runCodeStream("1"), { code: "not_open" });
+});
