@@ -5,8 +5,6 @@ import dev.podflare.engine.EngineException;
 import dev.podflare.engine.MachineShape;
 import dev.podflare.guest.GuestException;
 import java.time.Duration;
-import java.time.InstantSource;
-import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -38,7 +36,7 @@ final class Creation {
   private final HostLimits limits;
   private final Sizes sizes;
   private final Room room;
-  private final InstantSource clock;
+  private final AscendingClock births;
   private final Templates templates;
   private final PoolsOnDemand poolsOnDemand;
   private final Map<String, WarmPool> pools = new TreeMap<>();
@@ -51,13 +49,13 @@ final class Creation {
       HostLimits limits,
       Sizes sizes,
       Room room,
-      InstantSource clock,
+      AscendingClock births,
       Templates templates,
       PoolsOnDemand poolsOnDemand) {
     this.limits = limits;
     this.sizes = sizes;
     this.room = room;
-    this.clock = clock;
+    this.births = births;
     this.templates = templates;
     this.poolsOnDemand = poolsOnDemand;
   }
@@ -130,8 +128,7 @@ final class Creation {
                   machine.sandbox(),
                   Optional.empty(),
                   request.metadata(),
-                  // As exact as the registry keeps it.
-                  clock.instant().truncatedTo(ChronoUnit.MILLIS)),
+                  births.instant()),
               machine,
               opens ? Optional.of(_ -> allow(machine, request.egress())) : Optional.empty());
       handedOver = true;

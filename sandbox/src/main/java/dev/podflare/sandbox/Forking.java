@@ -11,7 +11,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
-import java.time.temporal.ChronoUnit;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
@@ -58,6 +57,7 @@ final class Forking {
   private final OpenSandboxes open;
   private final Room room;
   private final InstantSource clock;
+  private final AscendingClock births;
   private final Path directory;
   private final Assembly assembly;
   private final Lifetimes lifetimes;
@@ -71,6 +71,7 @@ final class Forking {
       OpenSandboxes open,
       Room room,
       InstantSource clock,
+      AscendingClock births,
       Path directory,
       Assembly assembly,
       Lifetimes lifetimes)
@@ -79,6 +80,7 @@ final class Forking {
     this.open = open;
     this.room = room;
     this.clock = clock;
+    this.births = births;
     this.assembly = assembly;
     this.lifetimes = lifetimes;
     Directories.delete(directory);
@@ -138,7 +140,9 @@ final class Forking {
     List<Machine> machines = startAll(n, capture, parent, machine, line);
     boolean known = false;
     try {
-      List<Sandbox> children = machines.stream().map(child -> childOf(parent, child)).toList();
+      Instant born = births.instant();
+      List<Sandbox> children =
+          machines.stream().map(child -> childOf(parent, child, born)).toList();
       Duration patience =
           code.isPresent()
               ? BUSY_PATIENCE
@@ -174,12 +178,8 @@ final class Forking {
     }
   }
 
-  private Sandbox childOf(Sandbox parent, Machine machine) {
-    SandboxRecord child =
-        parent
-            .sandboxRecord()
-            // As exact as the registry keeps it.
-            .descendant(machine.sandbox(), clock.instant().truncatedTo(ChronoUnit.MILLIS));
+  private Sandbox childOf(Sandbox parent, Machine machine, Instant born) {
+    SandboxRecord child = parent.sandboxRecord().descendant(machine.sandbox(), born);
     Sandbox sandbox = assembly.of(child, machine);
     sandbox.reserveTurn();
     return sandbox;
@@ -212,7 +212,8 @@ final class Forking {
   private List<Machine> startAll(int n, Capture capture, Sandbox parent, Machine machine, Line line)
       throws EngineException {
     List<MicroVm> started = engine.start(capture.snapshot(), parent.sandboxRecord().egress(), n);
-    // Children of one millisecond are listed by their ids, so these are in the order of the answer.
+    // Children have one moment of birth, so they are listed by their ids, so these are in the order
+    // of the answer.
     List<SandboxId> ids =
         Stream.generate(SandboxId::random)
             .limit(n)

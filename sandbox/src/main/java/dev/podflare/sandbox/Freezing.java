@@ -8,7 +8,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.InstantSource;
-import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -37,6 +36,7 @@ final class Freezing {
   private final OpenSandboxes open;
   private final Room room;
   private final InstantSource clock;
+  private final AscendingClock births;
   private final SpaceDirectories directories;
 
   /** Held to read by who needs a Space's files, to write by who deletes them. */
@@ -47,11 +47,13 @@ final class Freezing {
       OpenSandboxes open,
       Room room,
       InstantSource clock,
+      AscendingClock births,
       SpaceDirectories directories) {
     this.engine = engine;
     this.open = open;
     this.room = room;
     this.clock = clock;
+    this.births = births;
     this.directories = directories;
   }
 
@@ -100,7 +102,7 @@ final class Freezing {
             machine.resync(),
             machine.generation(),
             machine.line(),
-            clock.instant().truncatedTo(ChronoUnit.MILLIS));
+            births.instant());
     boolean whole = false;
     boolean wanted = true;
     try {
@@ -147,10 +149,7 @@ final class Freezing {
         throw Refusals.noSpace();
       }
       SpaceManifest space = read(id);
-      SandboxRecord copy =
-          space
-              .sandbox()
-              .descendant(SandboxId.random(), clock.instant().truncatedTo(ChronoUnit.MILLIS));
+      SandboxRecord copy = space.sandbox().descendant(SandboxId.random(), births.instant());
       Line line = space.line().with(new Line.Cut(id.value(), space.frozenAt()));
       Machine machine = start(space, copy.id(), space.generation() + 1, line);
       return keepIf(machine, () -> handover.apply(copy, machine));

@@ -90,10 +90,14 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
     PoolsOnDemand poolsOnDemand = new PoolsOnDemand(room, timer);
     building =
         new TemplateBuilding(engine, open, sizes, room, clock, this.templates, poolsOnDemand);
-    creation = new Creation(limits, sizes, room, clock, this.templates, poolsOnDemand);
-    forking = new Forking(engine, open, room, clock, data.resolve("forks"), this::awake, lifetimes);
+    AscendingClock births = new AscendingClock(clock);
+    creation = new Creation(limits, sizes, room, births, this.templates, poolsOnDemand);
+    forking =
+        new Forking(
+            engine, open, room, clock, births, data.resolve("forks"), this::awake, lifetimes);
     freezing =
-        new Freezing(engine, open, room, clock, new SpaceDirectories(data.resolve("spaces")));
+        new Freezing(
+            engine, open, room, clock, births, new SpaceDirectories(data.resolve("spaces")));
     merging = new Merging(open);
   }
 
@@ -362,7 +366,7 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
     return new SandboxPage(page, Optional.empty());
   }
 
-  /** Where a sandbox stands in lists: by age, and among those of one millisecond by id. */
+  /** Where a sandbox stands in lists: by age, and among the children of one fork by id. */
   private record Place(Instant created, SandboxId id) implements Comparable<Place> {
 
     private static final Comparator<Place> ORDER =
