@@ -80,6 +80,10 @@ class Report:
     def add(self, section: str, row: Row) -> None:
         self.sections.setdefault(section, []).append(row)
 
+    def row(self, section: str, name: str) -> Row:
+        """The first of this name."""
+        return next(row for row in self.sections[section] if row.name == name)
+
     def tables(self) -> str:
         """Markdown with aligned columns, so that it reads well in a terminal too."""
         return "\n\n".join(self._table(title, rows) for title, rows in self.sections.items())

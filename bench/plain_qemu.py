@@ -47,6 +47,14 @@ def rows(samples: int = 3, image: Path | None = None) -> Iterator[Row]:
             yield Row(f"plain QEMU, {title}: until a copy runs", "ms", copies)
 
 
+def ratios(plain: Sequence[Row], fork: Row) -> Iterator[Row]:
+    """How many times as long as a fork each way takes until a copy runs."""
+    for row in plain:
+        if row.name.endswith("until a copy runs"):
+            ratio = row.median / fork.median
+            yield Row(row.name, "times", [ratio], note=f"against {fork.name}")
+
+
 def by_savevm(image: Path, directory: Path) -> tuple[float, float]:
     with Guest.booted(image, directory) as parent:
         began = time.perf_counter()

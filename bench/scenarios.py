@@ -44,11 +44,12 @@ class Sizes:
     dirty_mb: tuple[int, ...]
     generations: int
     machine_mb: tuple[int, ...]
+    plain_copies: int
 
 
-QUICK = Sizes(20, 4, 100, 3, 16 * MEBI, 8, 8, 5, 5, (10,), 3, ())
-USUAL = Sizes(30, 8, 200, 5, 64 * MEBI, 20, 50, 5, 20, (10, 100, 500), 20, (512, 4096))
-ALL = Sizes(100, 8, 1000, 10, 1024 * MEBI, 20, 50, 20, 20, (10, 100, 500), 20, (512, 4096))
+QUICK = Sizes(20, 4, 100, 3, 16 * MEBI, 8, 8, 5, 5, (10,), 3, (), 1)
+USUAL = Sizes(30, 8, 200, 5, 64 * MEBI, 20, 50, 5, 20, (10, 100, 500), 20, (512, 4096), 3)
+ALL = Sizes(100, 8, 1000, 10, 1024 * MEBI, 20, 50, 20, 20, (10, 100, 500), 20, (512, 4096), 5)
 
 
 @dataclass(frozen=True)

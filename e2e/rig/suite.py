@@ -21,6 +21,7 @@ class Scale:
     generations: int
     freezes: int
     crashes: int
+    crashes_in_builds: int
 
 
 MEBI = 1 << 20
@@ -36,6 +37,7 @@ FAST = Scale(
     generations=8,
     freezes=3,
     crashes=3,
+    crashes_in_builds=3,
 )
 ALL = Scale(
     "all",
@@ -44,10 +46,11 @@ ALL = Scale(
     concurrent_execs=200,
     concurrent_sandboxes=50,
     idle_sandboxes=20,
-    children=40,
+    children=100,
     generations=20,
     freezes=5,
-    crashes=12,
+    crashes=50,
+    crashes_in_builds=10,
 )
 
 _server: Server | None = None

@@ -521,7 +521,7 @@ class TemplateAfterTheServerTest(TemplateCase, KillingCase):
         took = time.monotonic()
         self.build("crashed", warm="x = 2")
         took = time.monotonic() - took
-        for round_ in range(max(3, suite.scale().crashes)):
+        for round_ in range(suite.scale().crashes_in_builds):
             before = self.rest.templates()["crashed"]["version"]
             after = random.uniform(0, 1.1 * took)
             building = threading.Thread(target=self.build_until_cut, args=(before + 1,))
