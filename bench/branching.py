@@ -352,7 +352,7 @@ class Branching:
     def quiet(self) -> None:
         """Lets the server prepare what it keeps prepared, so that it is not measured too."""
         self.bench.wait_for_pool()
-        time.sleep(0.5)
+        self.bench.wait_until_prepared()
 
 
 def rows_of(

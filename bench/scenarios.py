@@ -87,6 +87,19 @@ class Bench:
         finally:
             wire.close()
 
+    def wait_until_prepared(self) -> None:
+        """Waits until the machines are there that become the children of the next fork."""
+        wire = self.wire()
+        try:
+
+            def prepared() -> bool:
+                capacity = json.loads(wire.request("GET", "/v1/capacity"))
+                return bool(capacity["prepared_ready"] >= capacity["prepared_target"])
+
+            eventually("machines are prepared", prepared, 180, every=0.1)
+        finally:
+            wire.close()
+
     # -- scenarios
 
     def create(self) -> Iterator[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from rig.case import Case
+from rig.deadline import eventually
 
 
 class ListingTest(Case):
@@ -124,6 +125,17 @@ class ListingTest(Case):
         self.assertRegex(
             metrics.text, r"(?m)^# TYPE podflare_\w+ (counter|gauge|histogram|summary)$"
         )
+
+    def test_machines_are_prepared_again_after_a_fork_took_them(self) -> None:
+        def prepared() -> bool:
+            capacity = self.rest.call("GET", "/v1/capacity").json
+            return bool(0 < capacity["prepared_target"] <= capacity["prepared_ready"])
+
+        sandbox = self.new_sandbox()
+        eventually("machines are prepared", prepared, 120)
+        for child in self.rest.children(sandbox, 3):
+            self.addCleanup(self.rest.close, child)
+        eventually("machines are prepared again", prepared, 120)
 
     def test_the_description_of_the_api_is_served(self) -> None:
         answer = self.rest.call("GET", "/openapi.yaml")

@@ -33,6 +33,9 @@ public interface Engine extends AutoCloseable {
   /** What this engine is and which isolation is in force. Constant for the life of the engine. */
   EngineFacts facts();
 
+  /** What it has made ahead of time at this moment. */
+  Prepared prepared();
+
   /**
    * Starts a microVM from a cold image, with the memory to be frozen later.
    *

@@ -1,5 +1,6 @@
 package dev.podflare.sandbox;
 
+import dev.podflare.engine.Prepared;
 import java.util.List;
 
 /**
@@ -8,12 +9,14 @@ import java.util.List;
  * @param sandboxes sandboxes that are not closed
  * @param hostMemoryFreeBytes memory of the host that could still be used
  * @param roomFor roughly how many more sandboxes fit
+ * @param prepared microVMs that wait to become clones, of whatever a pool, a fork or a resume needs
  */
 public record Capacity(
     int sandboxes,
     long hostMemoryTotalBytes,
     long hostMemoryFreeBytes,
     int roomFor,
+    Prepared prepared,
     List<Pool> pools) {
 
   public Capacity {

@@ -391,7 +391,12 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
   @Override
   public Capacity capacity() {
     return new Capacity(
-        open.size(), room.total(), room.free(), room.roomFor(), creation.counters());
+        open.size(),
+        room.total(),
+        room.free(),
+        room.roomFor(),
+        engine.prepared(),
+        creation.counters());
   }
 
   // ---- use ----

@@ -4,35 +4,29 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 
 /**
- * Where Spaces lie: each is one directory that holds all of it, and can be moved.
+ * Where Spaces lie: each is one directory that holds all of it, and can be moved; kept as {@link
+ * StoredSnapshots} says.
  *
  * <pre>
  *   spc_…/space.json          what it is (SpaceManifest)
  *   spc_…/space.json.sha256   as sha256sum writes it
  *   spc_…/machine/            the engine's snapshot, which has checksums of its own
  * </pre>
- *
- * <p>The manifest is there, and durable, before the snapshot is begun: so a directory whose
- * snapshot is whole is a whole Space, also when the server dies before it says so anywhere else.
- * Until then its name ends with {@code .new}.
  */
 final class SpaceDirectories {
 
   private static final String MANIFEST = "space.json";
   private static final String CHECKSUM = "space.json.sha256";
-  private static final String MACHINE = "machine";
-  private static final String UNFINISHED = ".new";
 
-  private final Path root;
+  private final StoredSnapshots stored;
 
   SpaceDirectories(Path root) throws IOException {
-    this.root = Files.createDirectories(root);
+    this.stored = StoredSnapshots.in(root);
   }
 
   /**
@@ -41,30 +35,13 @@ final class SpaceDirectories {
    * @return where its machine's snapshot belongs, empty
    */
   Path begin(SpaceManifest manifest) throws IOException {
-    Path directory = Files.createDirectory(unfinished(manifest.id()));
-    boolean begun = false;
-    try {
-      String json = manifest.json() + "\n";
-      Path file = Files.writeString(directory.resolve(MANIFEST), json);
-      Path checksum = Files.writeString(directory.resolve(CHECKSUM), checksumOf(json));
-      Path machine = Files.createDirectory(directory.resolve(MACHINE));
-      Directories.makeDurable(file);
-      Directories.makeDurable(checksum);
-      Directories.makeDurable(directory);
-      Directories.makeDurable(root);
-      begun = true;
-      return machine;
-    } finally {
-      if (!begun) {
-        Directories.delete(directory);
-      }
-    }
+    String json = manifest.json() + "\n";
+    return stored.begin(manifest.id().value(), Map.of(MANIFEST, json, CHECKSUM, checksumOf(json)));
   }
 
   /** Gives the directory of a Space that is whole its name. */
   void finish(SpaceId id) throws IOException {
-    Files.move(unfinished(id), directory(id), StandardCopyOption.ATOMIC_MOVE);
-    Directories.makeDurable(root);
+    stored.finish(id.value());
   }
 
   private static String checksumOf(String json) {
@@ -95,15 +72,11 @@ final class SpaceDirectories {
 
   /** Where the snapshot of its machine lies. */
   Path machine(SpaceId id) {
-    return directory(id).resolve(MACHINE);
+    return stored.machine(id.value());
   }
 
   private Path directory(SpaceId id) {
-    return root.resolve(id.value());
-  }
-
-  private Path unfinished(SpaceId id) {
-    return root.resolve(id.value() + UNFINISHED);
+    return stored.directory(id.value());
   }
 
   /** What it occupies by itself: files that are also somewhere else don't count. */
@@ -120,30 +93,16 @@ final class SpaceDirectories {
 
   /** All Spaces that have a directory by their name. */
   List<SpaceId> all() throws IOException {
-    return found("");
+    return stored.whole(SpaceId::parse);
   }
 
   /** All that an earlier server did not finish. */
   List<SpaceId> unfinished() throws IOException {
-    return found(UNFINISHED);
-  }
-
-  private List<SpaceId> found(String ending) throws IOException {
-    List<SpaceId> found = new ArrayList<>();
-    try (var directories = Files.newDirectoryStream(root)) {
-      for (Path path : directories) {
-        String name = path.getFileName().toString();
-        if (name.endsWith(ending)) {
-          SpaceId.parse(name.substring(0, name.length() - ending.length())).ifPresent(found::add);
-        }
-      }
-    }
-    return found;
+    return stored.unfinished(SpaceId::parse);
   }
 
   /** Deletes what there is of a Space. */
   void delete(SpaceId id) throws IOException {
-    Directories.delete(unfinished(id));
-    Directories.delete(directory(id));
+    stored.delete(id.value());
   }
 }

@@ -3,31 +3,26 @@ package dev.podflare.sandbox;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /**
- * Where the templates that users built lie: one directory for each build that came to its end.
+ * Where the templates that users built lie: one directory for each build that came to its end, kept
+ * as {@link StoredSnapshots} says.
  *
  * <pre>
  *   tpl_…/template.json   what it is (TemplateManifest)
  *   tpl_…/machine/        the engine's snapshot, which has checksums of its own
  * </pre>
- *
- * <p>While it is made, its name ends with {@code .new}; all in it is durable before that ending
- * goes. So a directory by the name of a build is whole, whatever died.
  */
 final class TemplateDirectories {
 
   private static final String MANIFEST = "template.json";
-  private static final String MACHINE = "machine";
-  private static final String UNFINISHED = ".new";
 
-  private final Path root;
+  private final StoredSnapshots stored;
 
   TemplateDirectories(Path root) throws IOException {
-    this.root = Files.createDirectories(root);
+    this.stored = StoredSnapshots.in(root);
   }
 
   /**
@@ -36,32 +31,17 @@ final class TemplateDirectories {
    * @return where its machine's snapshot belongs, empty
    */
   Path begin(TemplateManifest manifest) throws IOException {
-    TemplateId id = manifest.template().id();
-    Path directory = Files.createDirectory(unfinished(id));
-    boolean begun = false;
-    try {
-      Path file = Files.writeString(directory.resolve(MANIFEST), manifest.json() + "\n");
-      Path machine = Files.createDirectory(directory.resolve(MACHINE));
-      Directories.makeDurable(file);
-      Directories.makeDurable(directory);
-      begun = true;
-      return machine;
-    } finally {
-      if (!begun) {
-        Directories.delete(directory);
-      }
-    }
+    return stored.begin(manifest.template().id().value(), Map.of(MANIFEST, manifest.json() + "\n"));
   }
 
   /** Gives the directory of a build whose snapshot is complete its name. */
   void finish(TemplateId id) throws IOException {
-    Files.move(unfinished(id), directory(id), StandardCopyOption.ATOMIC_MOVE);
-    Directories.makeDurable(root);
+    stored.finish(id.value());
   }
 
   /** Whether the directory of a build is there, whole. */
   boolean has(TemplateId id) {
-    return Files.isDirectory(directory(id));
+    return Files.isDirectory(stored.directory(id.value()));
   }
 
   /**
@@ -70,7 +50,7 @@ final class TemplateDirectories {
    * @throws IOException if it is not there, or its manifest can't be read
    */
   TemplateManifest read(TemplateId id) throws IOException {
-    String json = Files.readString(directory(id).resolve(MANIFEST));
+    String json = Files.readString(stored.directory(id.value()).resolve(MANIFEST));
     try {
       TemplateManifest manifest = TemplateManifest.parse(json);
       if (!manifest.template().id().equals(id)) {
@@ -84,40 +64,23 @@ final class TemplateDirectories {
 
   /** Where the snapshot of its machine lies. */
   Path machine(TemplateId id) {
-    return directory(id).resolve(MACHINE);
-  }
-
-  private Path directory(TemplateId id) {
-    return root.resolve(id.value());
-  }
-
-  private Path unfinished(TemplateId id) {
-    return root.resolve(id.value() + UNFINISHED);
+    return stored.machine(id.value());
   }
 
   /** All that are whole. */
   List<TemplateId> all() throws IOException {
-    List<TemplateId> found = new ArrayList<>();
-    try (var directories = Files.newDirectoryStream(root)) {
-      for (Path path : directories) {
-        TemplateId.parse(path.getFileName().toString()).ifPresent(found::add);
-      }
-    }
-    return found;
+    return stored.whole(TemplateId::parse);
   }
 
   /** Deletes what an earlier server did not finish. */
   void deleteUnfinished() throws IOException {
-    try (var directories = Files.newDirectoryStream(root, "*" + UNFINISHED)) {
-      for (Path path : directories) {
-        Directories.delete(path);
-      }
+    for (TemplateId id : stored.unfinished(TemplateId::parse)) {
+      delete(id);
     }
   }
 
   /** Deletes what there is of a build. */
   void delete(TemplateId id) throws IOException {
-    Directories.delete(unfinished(id));
-    Directories.delete(directory(id));
+    stored.delete(id.value());
   }
 }

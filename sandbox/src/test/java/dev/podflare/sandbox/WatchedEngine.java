@@ -8,6 +8,7 @@ import dev.podflare.engine.EngineException;
 import dev.podflare.engine.EngineFacts;
 import dev.podflare.engine.MicroVm;
 import dev.podflare.engine.MicroVmId;
+import dev.podflare.engine.Prepared;
 import dev.podflare.engine.Snapshot;
 import java.nio.file.Path;
 import java.util.List;
@@ -44,6 +45,11 @@ final class WatchedEngine implements Engine {
   @Override
   public EngineFacts facts() {
     return engine.facts();
+  }
+
+  @Override
+  public Prepared prepared() {
+    return engine.prepared();
   }
 
   @Override

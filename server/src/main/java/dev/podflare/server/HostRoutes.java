@@ -57,6 +57,8 @@ final class HostRoutes {
     json.writeNumberProperty("room_for", capacity.roomFor());
     json.writeNumberProperty("host_memory_total_bytes", capacity.hostMemoryTotalBytes());
     json.writeNumberProperty("host_memory_free_bytes", capacity.hostMemoryFreeBytes());
+    json.writeNumberProperty("prepared_ready", capacity.prepared().ready());
+    json.writeNumberProperty("prepared_target", capacity.prepared().target());
     json.writeNumberProperty("pool_ready", pools.stream().mapToInt(Capacity.Pool::ready).sum());
     json.writeNumberProperty("pool_target", pools.stream().mapToInt(Capacity.Pool::target).sum());
     json.writeNumberProperty("pool_hits", hits);

@@ -98,6 +98,11 @@ final class ServerMetrics {
         .help("Sandboxes that are not closed")
         .callback(gauge -> gauge.call(sandboxes.capacity().sandboxes()))
         .register(registry);
+    GaugeWithCallback.builder()
+        .name("podflare_prepared_ready")
+        .help("MicroVMs that wait to become whatever a pool, a fork or a resume needs")
+        .callback(gauge -> gauge.call(sandboxes.capacity().prepared().ready()))
+        .register(registry);
     poolGauge("podflare_pool_ready", "MicroVMs that wait", sandboxes, Capacity.Pool::ready);
     poolGauge("podflare_pool_target", "MicroVMs that shall wait", sandboxes, Capacity.Pool::target);
   }

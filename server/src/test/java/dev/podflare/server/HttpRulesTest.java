@@ -19,6 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
 
 class HttpRulesTest {
 
@@ -271,8 +272,10 @@ class HttpRulesTest {
   void capacityAndMetricsCount() throws Exception {
     server.post("/v1/sandboxes/" + server.create() + "/exec", "{\"code\":\"\"}");
 
-    assertThat(server.get("/v1/capacity").json().required("pool_hit_rate_bp").intValue())
-        .isEqualTo(9000);
+    JsonNode capacity = server.get("/v1/capacity").json();
+    assertThat(capacity.required("pool_hit_rate_bp").intValue()).isEqualTo(9000);
+    assertThat(capacity.required("prepared_ready").intValue()).isEqualTo(4);
+    assertThat(capacity.required("prepared_target").intValue()).isEqualTo(5);
     assertThat(server.get("/metrics").body())
         .contains("podflare_sandboxes 1.0")
         .contains("podflare_sandboxes_created_total 1.0")

@@ -2,6 +2,7 @@ package dev.podflare.server;
 
 import dev.podflare.engine.Isolation;
 import dev.podflare.engine.MachineShape;
+import dev.podflare.engine.Prepared;
 import dev.podflare.sandbox.Answered;
 import dev.podflare.sandbox.BuildTemplate;
 import dev.podflare.sandbox.Capacity;
@@ -392,7 +393,12 @@ final class SandboxesInMemory implements Sandboxes {
   @Override
   public Capacity capacity() {
     return new Capacity(
-        alive.size(), 8L << 30, 4L << 30, 20, List.of(new Capacity.Pool("default", 2, 3, 9, 1)));
+        alive.size(),
+        8L << 30,
+        4L << 30,
+        20,
+        new Prepared(4, 5),
+        List.of(new Capacity.Pool("default", 2, 3, 9, 1)));
   }
 
   private SandboxInfo requireAlive(SandboxId id) {

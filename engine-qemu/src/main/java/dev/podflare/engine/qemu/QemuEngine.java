@@ -11,6 +11,7 @@ import dev.podflare.engine.Isolation;
 import dev.podflare.engine.MachineShape;
 import dev.podflare.engine.MicroVm;
 import dev.podflare.engine.MicroVmId;
+import dev.podflare.engine.Prepared;
 import dev.podflare.engine.Snapshot;
 import dev.podflare.host.Command;
 import dev.podflare.host.ControlGroup;
@@ -173,6 +174,11 @@ public final class QemuEngine implements Engine {
   @Override
   public EngineFacts facts() {
     return facts;
+  }
+
+  @Override
+  public Prepared prepared() {
+    return waiting.prepared();
   }
 
   @Override

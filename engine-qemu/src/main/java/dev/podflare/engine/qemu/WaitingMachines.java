@@ -2,6 +2,7 @@ package dev.podflare.engine.qemu;
 
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.MachineShape;
+import dev.podflare.engine.Prepared;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -51,6 +52,24 @@ final class WaitingMachines implements AutoCloseable {
     this.target = target;
     this.source = source;
     this.refill = Thread.ofVirtual().name("waiting-machines").start(this::keepFull);
+  }
+
+  /** How many wait, of the shapes that are asked for. */
+  Prepared prepared() {
+    lock.lock();
+    try {
+      int waiting = 0;
+      int wanted = 0;
+      for (var entry : ready.entrySet()) {
+        if (isWanted(entry.getKey())) {
+          waiting += entry.getValue().size();
+          wanted += target;
+        }
+      }
+      return new Prepared(waiting, wanted);
+    } finally {
+      lock.unlock();
+    }
   }
 
   /** One that waits, or else one that is started now. */
