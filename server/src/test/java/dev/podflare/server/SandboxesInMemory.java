@@ -70,9 +70,9 @@ final class SandboxesInMemory implements Sandboxes {
   private final Map<SpaceId, SpaceInfo> spaces = new ConcurrentHashMap<>();
   private final Map<SpaceId, String> spaceOwners = new ConcurrentHashMap<>();
   private final Map<String, byte[]> files = new ConcurrentHashMap<>();
-  final List<CreateSandbox> created = new ArrayList<>();
-  final List<ExecRequest> execs = new ArrayList<>();
-  final List<SandboxQuery> queries = new ArrayList<>();
+  final List<CreateSandbox> created = new CopyOnWriteArrayList<>();
+  final List<ExecRequest> execs = new CopyOnWriteArrayList<>();
+  final List<SandboxQuery> queries = new CopyOnWriteArrayList<>();
   final ConcurrentLinkedQueue<Integer> forks = new ConcurrentLinkedQueue<>();
   final ConcurrentLinkedQueue<CompareSandboxes> comparisons = new ConcurrentLinkedQueue<>();
   final ConcurrentLinkedQueue<MergeSandboxes> merges = new ConcurrentLinkedQueue<>();
