@@ -256,8 +256,7 @@ class LocalSandboxesTest {
     Ran ran = python(created.id(), "import time; time.sleep(60)");
     assertThat(ran.exit().reason()).isEqualTo(ExecEvent.Reason.KILLED);
     assertThat(ran.exit().stateKept()).isFalse();
-    assertThat(since(before))
-        .isBetween(Duration.ofMillis(2900), Duration.ofSeconds(50));
+    assertThat(since(before)).isBetween(Duration.ofMillis(2900), Duration.ofSeconds(50));
     assertThat(sandboxes.find(created.id())).isEmpty();
   }
 
