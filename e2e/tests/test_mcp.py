@@ -223,7 +223,7 @@ class StdioMcpTest(ToolCases, Case):
             input="".join(json.dumps(line) + "\n" for line in lines),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         answers = {one["id"]: one for one in map(json.loads, ran.stdout.splitlines())}
