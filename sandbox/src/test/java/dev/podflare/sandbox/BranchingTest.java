@@ -317,9 +317,11 @@ class BranchingTest {
       assertThat(
               host.run(
                       copy.id(),
-                      "f.write('on'); f.flush(); before, until = ticks, time.monotonic() + 60\n"
-                          + "while ticks == before and time.monotonic() < until: time.sleep(.02)\n"
-                          + "print(x, ticks > before, open('/tmp/log').read())")
+                      """
+                      f.write('on'); f.flush(); before, until = ticks, time.monotonic() + 60
+                      while ticks == before and time.monotonic() < until: time.sleep(0.02)
+                      print(x, ticks > before, open('/tmp/log').read())
+                      """)
                   .out())
           .isEqualTo("5 True on\n");
     }
@@ -406,7 +408,7 @@ class BranchingTest {
   }
 
   private void awaitState(SandboxId id, SandboxInfo.State state) throws InterruptedException {
-    long deadline = System.nanoTime() + Duration.ofSeconds(120).toNanos();
+    long deadline = System.nanoTime() + Duration.ofMinutes(2).toNanos();
     while (host.stateOf(id) != state) {
       assertThat(System.nanoTime()).as("time until it is " + state).isLessThan(deadline);
       Thread.sleep(20);
