@@ -246,7 +246,7 @@ class FullDiskTest(Case):
 class CrashTest(KillingCase):
     """Kills the suite's server in the middle of things and starts it again."""
 
-    deadline_seconds = 1500.0
+    deadline_seconds = 2400.0
 
     def cut(self, call: Callable[[], object], after: float) -> None:
         """Kills the server so long after the call was sent, and starts it again."""
