@@ -24,7 +24,7 @@ NOT_HERE = {
     "sudo apt": "installing is the business of `podflare up`",
 }
 
-BLOCK_DEADLINE = 120
+BLOCK_DEADLINE = 240
 
 
 def documents() -> list[Path]:

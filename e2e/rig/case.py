@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from rig import host, suite
-from rig.deadline import at_most
+from rig.deadline import at_most, eventually
 from rig.host import Process
 from rig.rest import Exec, Rest
 from rig.server import Server
@@ -17,7 +17,7 @@ from rig.server import Server
 class Case(unittest.TestCase):
     """Tests against the suite's server. Every test ends within `deadline_seconds`, or fails."""
 
-    deadline_seconds: ClassVar[float] = 120.0
+    deadline_seconds: ClassVar[float] = 300.0
     maxDiff = 4000
 
     server: ClassVar[Server]
@@ -68,16 +68,20 @@ class Case(unittest.TestCase):
         return ran.stdout
 
     def machine_of(self, sandbox: str) -> Process:
-        """The process that runs this sandbox: the one that is busy while the sandbox is."""
-        with self.rest.stream(sandbox, "print('on')\nwhile True: pass") as busy:
-            busy.first("stdout")
-            machine = host.busiest(self.machines, 1.5)
-            self.rest.interrupt(sandbox)
-            busy.rest()
-        return machine
+        """The process that runs this sandbox."""
+        return host.machine_of(self.server.data_dir, sandbox)
 
     def machines(self) -> list[Process]:
         return host.machines_of(self.server.pid, self.server.data_dir)
+
+    def await_full_pools(self) -> None:
+        """Until as many machines wait as shall: until then the server starts some by itself."""
+
+        def full() -> bool:
+            pools = self.rest.call("GET", "/v1/capacity").json["pools"]
+            return all(pool["ready"] >= pool["target"] for pool in pools)
+
+        eventually("the pools are full", full, 180, every=0.2)
 
     @contextlib.contextmanager
     def nothing_created(self) -> Iterator[None]:
@@ -142,7 +146,7 @@ class KillingCase(Case):
 
     def assure_that_it_runs(self) -> None:
         try:
-            if self.rest.call("GET", "/v1/healthz", deadline=5).status == 200:
+            if self.rest.call("GET", "/v1/healthz", deadline=60).status == 200:
                 return
         except OSError as refused:
             print(f"the server does not answer ({refused}); starting it again")

@@ -20,11 +20,12 @@ class DeadlineExceeded(AssertionError):
 
 
 def eventually(
-    what: str, condition: Callable[[], T], seconds: float = 10.0, every: float = 0.02
+    what: str, condition: Callable[[], T], seconds: float = 60.0, every: float = 0.02
 ) -> T:
     """Waits until `condition` gives a true value, and returns it.
 
     For things that have no event to wait for, such as the end of a process that is not our child.
+    The deadline is for a wait that would never end: a busy host may need most of it.
     """
     seconds *= PATIENCE
     end = time.monotonic() + seconds

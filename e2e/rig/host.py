@@ -6,10 +6,11 @@ Read from the kernel, so that a test need not believe what the server says of it
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import sqlite3
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -255,12 +256,15 @@ def bytes_of(data_dir: Path) -> int:
     return sum(found.values())
 
 
-def busiest(candidates: Callable[[], list[Process]], seconds: float) -> Process:
-    """The process that uses the most processor time while we look on: how a test finds the machine
-    of a sandbox that it keeps busy, without being told by the server."""
-    before = {one.identity: one.cpu_seconds for one in candidates()}
-    time.sleep(seconds)
-    after = [one for one in candidates() if one.identity in before]
-    if not after:
-        raise RuntimeError("no machine runs")
-    return max(after, key=lambda one: one.cpu_seconds - before[one.identity])
+def machine_of(data_dir: Path, sandbox: str) -> Process:
+    """The process of a sandbox's machine, as the registry and the machine's journal name it.
+
+    Not by which process is busy: the pools' machines are too, while they start."""
+    registry = sqlite3.connect(f"file:{data_dir}/podflare.db?mode=ro", uri=True, timeout=30)
+    with contextlib.closing(registry):
+        row = registry.execute("SELECT microvm FROM sandboxes WHERE id = ?", (sandbox,)).fetchone()
+    if row is None or row[0] is None:
+        raise RuntimeError(f"{sandbox} has no machine")
+    journal = json.loads((data_dir / "vm" / row[0] / "journal.json").read_text())
+    pid = journal["process"]["pid"]
+    return next(one for one in processes() if one.pid == pid)

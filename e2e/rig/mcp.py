@@ -100,7 +100,7 @@ class StdioClient(McpClient):
                 return message
             self.notes.append(message)
 
-    def end(self, deadline: float = 30.0) -> tuple[int, str]:
+    def end(self, deadline: float = 60.0) -> tuple[int, str]:
         """Ends its input, and returns its exit code and what it said on stderr."""
         _, error = self.process.communicate(timeout=deadline)
         return self.process.returncode, error.decode()
@@ -108,7 +108,7 @@ class StdioClient(McpClient):
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=60)
 
 
 class HttpMcpClient(McpClient):
@@ -119,7 +119,7 @@ class HttpMcpClient(McpClient):
         self.server = server
         self.key = key or server.keys[0]
         self.session: str | None = None
-        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
 
     def post(
         self, body: bytes, headers: Mapping[str, str] | None = None

@@ -193,7 +193,7 @@ class Rest:
         finally:
             connection.close()
 
-    def raw(self, request: bytes, deadline: float = 20.0) -> bytes:
+    def raw(self, request: bytes, deadline: float = 60.0) -> bytes:
         """Sends bytes that need not be HTTP, and reads until the server closes or says nothing."""
         with socket.create_connection((self.host, self.port), deadline) as connection:
             # A server may close before it has read everything.

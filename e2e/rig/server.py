@@ -21,8 +21,8 @@ PODFLARE = REPOSITORY / "podflare"
 
 #: `up` may have to install packages, build, make the image and boot the template.
 FIRST_START_DEADLINE = 2400.0
-START_DEADLINE = 120.0
-COMMAND_DEADLINE = 60.0
+START_DEADLINE = 240.0
+COMMAND_DEADLINE = 120.0
 
 #: What the caller may have set for a server of his own. PODFLARE_IMAGE_DIR is shared.
 NOT_INHERITED = {

@@ -114,7 +114,7 @@ class FirstKeyTest(Case):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 

@@ -6,6 +6,7 @@ import time
 from typing import Any, ClassVar
 
 from rig.case import Case
+from rig.deadline import eventually
 
 
 class DiffCase(Case):
@@ -25,7 +26,7 @@ NOTHING: dict[str, list[str]] = {"added": [], "removed": [], "modified": []}
 class FileDiffTest(DiffCase):
     """One parent with files of every kind, and children that changed them."""
 
-    deadline_seconds = 180.0
+    deadline_seconds = 300.0
     parent: ClassVar[str]
 
     @classmethod
@@ -180,22 +181,22 @@ class FileDiffTest(DiffCase):
         said = self.files(before, after)
         took = time.monotonic() - began
         self.assertEqual(len(said["added"]), 1001)
-        # The bench says how soon on an idle host; this bound is for one that runs other tests.
-        self.assertLess(took, 1.5)
+        # The bench says how soon on an idle host; this bound is for one that does much else.
+        self.assertLess(took, 20)
 
     def test_a_diff_does_not_wait_for_code_that_runs(self) -> None:
         before, after = self.fork(self.parent, 2)
-        with self.rest.stream(after, "import time\nprint('on')\ntime.sleep(20)") as stream:
+        with self.rest.stream(after, "import time\nprint('on')\ntime.sleep(80)") as stream:
             stream.first("stdout")
             began = time.monotonic()
             self.assertEqual(self.files(before, after), NOTHING)
-            self.assertLess(time.monotonic() - began, 5)
+            self.assertLess(time.monotonic() - began, 60)
             self.rest.interrupt(after)
             stream.rest()
 
 
 class VariableDiffTest(DiffCase):
-    deadline_seconds = 180.0
+    deadline_seconds = 300.0
 
     def variables(self, before: str, after: str) -> dict[str, Any]:
         return self.diff(before, after)["variables"]
@@ -273,13 +274,15 @@ class VariableDiffTest(DiffCase):
         )
         began = time.monotonic()
         said = self.variables(before, after)
-        self.assertLess(time.monotonic() - began, 12)
+        # The hook that hangs would do so for ever.
+        self.assertLess(time.monotonic() - began, 60)
         self.assertEqual(said["added"]["plain"], {"type": "int", "repr": "1"})
         self.assertEqual(said["added"]["raises"]["type"], "Raises")
         for one in said["added"].values():
             self.assertLess(len(one["repr"]), 300)
         self.assertEqual(self.rest.exec(after, "print('well', plain)").stdout, "well 1\n")
-        self.assertEqual(self.rest.bash(after, "ps -e -o stat= | grep -c '^Z'").stdout, "0\n")
+        zombies = "ps -e -o stat= | grep -c '^Z'"
+        eventually("no zombie is left", lambda: self.rest.bash(after, zombies).stdout == "0\n")
 
     def test_looking_leaves_no_trace_in_the_process(self) -> None:
         before, after = self.pair(

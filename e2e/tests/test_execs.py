@@ -14,16 +14,28 @@ MEBI = 1 << 20
 COUNTS = "import time\nfor i in range({}):\n    print(i, flush=True)\n    time.sleep({})"
 
 
+#: Code that goes on when there is this file: no time that passes meanwhile is too long.
+UNTIL = "import os, time\nwhile not os.path.exists('{}'): time.sleep(0.02)\n"
+
+
 def numbers(count: int) -> str:
     return "".join(f"{i}\n" for i in range(count))
 
 
 class DetachTest(SandboxCase):
+    def await_running(self, exec_id: str) -> None:
+        eventually(
+            "it runs",
+            lambda: self.rest.exec_info(self.sandbox, exec_id)["state"] == "running",
+        )
+
     def test_a_detached_exec_is_answered_at_once_and_ends_unread(self) -> None:
-        began = time.monotonic()
-        exec_id = self.rest.detach(self.sandbox, "import time\ntime.sleep(2)\nseen = 'yes'")
-        self.assertLess(time.monotonic() - began, 1)
+        exec_id = self.rest.detach(self.sandbox, UNTIL.format("/tmp/detached") + "seen = 'yes'")
+        # It waits for a file, so an answer that waited for its end would never come.
         self.assertRegex(exec_id, "^exe_[0-9a-f]{32}$")
+        self.await_running(exec_id)
+        time.sleep(1)
+        self.rest.put(self.sandbox, "/tmp/detached", b"")
         self.assertEqual(self.stdout("print(seen)"), "yes\n")
         info = self.rest.exec_info(self.sandbox, exec_id)
         self.assertEqual(
@@ -31,7 +43,7 @@ class DetachTest(SandboxCase):
             ["ended", 0, "ok", False, "python"],
         )
         self.assertLessEqual(info["created_at"], info["started_at"])
-        self.assertGreaterEqual(info["ended_at"] - info["started_at"], 1900)
+        self.assertGreaterEqual(info["ended_at"] - info["started_at"], 900)
         self.assertEqual((info["events"], info["first_seq"]), (1, 0))
 
     def test_execs_queue_in_the_order_in_which_they_were_detached(self) -> None:
@@ -45,11 +57,13 @@ class DetachTest(SandboxCase):
         self.assertEqual([one for one in listed if one in ids], ids)
 
     def test_a_queued_exec_says_so_and_can_be_followed_before_it_begins(self) -> None:
-        first = self.rest.detach(self.sandbox, "import time; time.sleep(2)")
+        first = self.rest.detach(self.sandbox, UNTIL.format("/tmp/followed"))
         second = self.rest.detach(self.sandbox, "print('second')")
         self.assertEqual(self.rest.exec_info(self.sandbox, second)["state"], "queued")
         self.assertIsNone(self.rest.exec_info(self.sandbox, second)["started_at"])
-        self.assertEqual(self.rest.replay(self.sandbox, second).stdout, "second\n")
+        with self.rest.attach(self.sandbox, second) as stream:
+            self.rest.put(self.sandbox, "/tmp/followed", b"")
+            self.assertEqual(stream.rest().stdout, "second\n")
         self.assertEqual(self.rest.exec_info(self.sandbox, first)["state"], "ended")
 
     def test_a_client_that_went_away_comes_back_to_where_it_was(self) -> None:
@@ -67,11 +81,11 @@ class DetachTest(SandboxCase):
         self.assertEqual(self.rest.replay(self.sandbox, exec_id).events, everything)
 
     def test_the_id_of_silent_code_is_told_at_once(self) -> None:
-        began = time.monotonic()
-        with self.rest.stream(self.sandbox, "import time; time.sleep(3)") as stream:
-            self.assertLess(time.monotonic() - began, 1.5)
-            info = self.rest.exec_info(self.sandbox, stream.exec_id)
-            self.assertEqual((info["state"], info["events"]), ("running", 0))
+        with self.rest.stream(self.sandbox, UNTIL.format("/tmp/silent")) as stream:
+            # It waits for a file, so a head that waited for output or its end would never come.
+            self.await_running(stream.exec_id)
+            self.assertEqual(self.rest.exec_info(self.sandbox, stream.exec_id)["events"], 0)
+            self.rest.put(self.sandbox, "/tmp/silent", b"")
             self.assertEqual(stream.rest().reason, "ok")
 
     def test_many_readers_hear_the_same(self) -> None:
@@ -95,11 +109,14 @@ class DetachTest(SandboxCase):
     def test_a_reader_hears_as_soon_as_it_is_written(self) -> None:
         code = "import time\nfor _ in range(5):\n    print(time.time(), flush=True); time.sleep(.3)"
         exec_id = self.rest.detach(self.sandbox, code)
+        late = []
         with self.rest.attach(self.sandbox, exec_id) as stream:
             for arrived in stream:
-                if arrived.type == "stdout":
-                    late = time.time() - arrived.event["ts"] / 1000
-                    self.assertLess(late, 0.5)
+                if arrived.type == "stdout" and arrived.data.strip():
+                    late.append(time.time() - arrived.event["ts"] / 1000)
+        # Held back until the end, the first three would be 0.9 s late at least. A busy host may
+        # make one late, hardly all of them.
+        self.assertLess(min(late[:3]), 0.5, late)
 
     def test_every_kind_of_event_is_replayed_as_it_was(self) -> None:
         code = "import sys\nprint('ü')\nprint('e', file=sys.stderr)\ndisplay(1)\n1 / 0"
@@ -127,7 +144,7 @@ class DetachTest(SandboxCase):
         self.assertEqual(self.rest.interrupt_exec(self.sandbox, waiting).status, 204)
         ran = self.rest.replay(self.sandbox, waiting)
         self.assert_ended(ran, 130, "interrupted", True)
-        self.assertEqual(self.rest.exec_info(self.sandbox, running)["state"], "running")
+        self.await_running(running)
         self.assertEqual(self.rest.interrupt_exec(self.sandbox, running).status, 204)
         self.assertEqual(self.rest.replay(self.sandbox, running).reason, "interrupted")
         self.assertEqual(self.rest.interrupt_exec(self.sandbox, running).status, 204)
@@ -167,13 +184,17 @@ class KeepingTest(SandboxCase):
         self.assertEqual(events[-1]["type"], "exit")
 
     def test_what_is_kept_needs_no_memory_of_the_server(self) -> None:
-        sandbox = self.new_sandbox()
         code = "import os\nfor _ in range(10): os.write(1, b'y' * 1048000)"
-        self.rest.exec(sandbox, code)
-        before = host.resident_bytes(self.server.pid)
-        for _ in range(6):
-            self.rest.replay(sandbox, self.rest.detach(sandbox, code))
-        self.assertLess(host.resident_bytes(self.server.pid) - before, 48 * MEBI)
+        pid, grown = self.server.pid, []
+        # The heap may take another size at any time, but not each time; what is kept would add up.
+        while not grown or (grown[-1] >= 48 * MEBI and len(grown) < 4):
+            sandbox = self.new_sandbox()
+            self.rest.exec(sandbox, code)
+            before = host.resident_bytes(pid)
+            for _ in range(6):
+                self.rest.replay(sandbox, self.rest.detach(sandbox, code))
+            grown.append(host.resident_bytes(pid) - before)
+        self.assertLess(grown[-1], 48 * MEBI, grown)
 
     def test_no_more_than_thirty_two_wait_unread(self) -> None:
         sandbox = self.new_sandbox()
@@ -221,8 +242,11 @@ class BackgroundTest(SandboxCase):
         ids = [self.background(code.format(i)) for i in range(6)]
         self.assertEqual(self.stdout("print('beside')"), "beside\n")
         self.assertEqual(self.rest.info(self.sandbox).json["state"], "ready")
-        states = {one["id"]: one["state"] for one in self.rest.execs(self.sandbox)}
-        self.assertEqual({states[one] for one in ids}, {"running"})
+
+        def states() -> set[str]:
+            return {e["state"] for e in self.rest.execs(self.sandbox) if e["id"] in ids}
+
+        eventually("all of them run", lambda: states() == {"running"})
         self.bash("touch /tmp/go")
         for i, one in enumerate(ids):
             ran = self.rest.replay(self.sandbox, one)
@@ -235,7 +259,6 @@ class BackgroundTest(SandboxCase):
             "both run",
             lambda: {"running"}
             == {self.rest.exec_info(self.sandbox, e)["state"] for e in (one, other)},
-            20,
         )
         self.rest.interrupt(self.sandbox)
         self.rest.interrupt_exec(self.sandbox, one)
@@ -256,7 +279,11 @@ class BackgroundTest(SandboxCase):
 
     def test_no_more_than_thirty_two_run_in_the_background(self) -> None:
         sandbox = self.new_sandbox()
-        ids = [self.background("sleep 600", sandbox) for _ in range(32)]
+        ids = [self.background("echo on; sleep 600", sandbox) for _ in range(32)]
+        for one in ids:
+            # Stopped while all of them begin, one may take longer than a machine is given to obey.
+            with self.rest.attach(sandbox, one) as stream:
+                stream.first("stdout")
         asked = {"code": "ls", "language": "bash", "background": True}
         refused = self.rest.post(f"/v1/sandboxes/{sandbox}/exec", asked)
         self.assert_refused(refused, 429)
@@ -280,13 +307,12 @@ class BackgroundTest(SandboxCase):
         sandbox = self.new_sandbox()
         code = "i=0; while true; do i=$((i+1)); echo $i > /tmp/count; sleep 0.1; done"
         self.background(code, sandbox)
-        eventually("it counts", lambda: self.rest.get(sandbox, "/tmp/count").status == 200, 20)
+        eventually("it counts", lambda: self.rest.get(sandbox, "/tmp/count").status == 200)
         resumed = self.resume(self.freeze(sandbox))
         before = self.said(resumed, "print(open('/tmp/count').read())")
         eventually(
             "it goes on",
             lambda: self.said(resumed, "print(open('/tmp/count').read())") != before,
-            20,
         )
 
 
@@ -338,7 +364,7 @@ class RestartTest(KillingCase):
         )
         stream.first("stdout")
         queued = self.rest.detach(sandbox, "1")
-        time.sleep(1.5)
+        time.sleep(5)  # What has run for a second stands in the registry soon.
         self.server.kill()
         self.server.start()
         infos = {one["id"]: one for one in self.rest.execs(sandbox)}

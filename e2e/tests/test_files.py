@@ -123,20 +123,23 @@ class FilesTest(SandboxCase):
             for _ in range(size // MEBI):
                 yield block
 
-        self.upload(self.sandbox, "/root/warm-up", 8 * MEBI, [block] * 8)
-        before = host.resident_bytes(pid)
-        self.upload(self.sandbox, "/root/large", size, blocks())
-        self.assertEqual(
-            self.stdout("import os; print(os.path.getsize('/root/large'))"), f"{size}\n"
-        )
-        received, digest = self.download("/root/large")
-        grown = host.resident_bytes(pid) - before
         expected = hashlib.sha256()
         for one in blocks():
             expected.update(one)
-        self.assertEqual((received, digest), (size, expected.hexdigest()))
-        self.assertLess(grown, 48 * MEBI, "the server's own memory grew with the file")
-        self.rest.remove(self.sandbox, "/root/large")
+        self.upload(self.sandbox, "/root/warm-up", 8 * MEBI, [block] * 8)
+        grown: list[int] = []
+        # The heap may take another size in one of the rounds, but not in each.
+        while not grown or (grown[-1] >= 48 * MEBI and len(grown) < 3):
+            before = host.resident_bytes(pid)
+            self.upload(self.sandbox, "/root/large", size, blocks())
+            self.assertEqual(
+                self.stdout("import os; print(os.path.getsize('/root/large'))"), f"{size}\n"
+            )
+            received, digest = self.download("/root/large")
+            grown.append(host.resident_bytes(pid) - before)
+            self.assertEqual((received, digest), (size, expected.hexdigest()))
+            self.rest.remove(self.sandbox, "/root/large")
+        self.assertLess(grown[-1], 48 * MEBI, "the server's own memory grows with the file")
 
     def upload(self, sandbox: str, path: str, size: int, blocks: object) -> None:
         answer = self.rest.call(
@@ -176,7 +179,7 @@ class FilesTest(SandboxCase):
         )
         with socket.create_connection((self.rest.host, self.rest.port), 20) as connection:
             connection.sendall(request.encode() + body)
-            eventually("the upload has begun", lambda: self.leftovers(path), 20)
+            eventually("the upload has begun", lambda: self.leftovers(path))
 
     def leftovers(self, path: str) -> list[str]:
         """What lies in the file's directory: itself, or what it is being made from."""
@@ -185,9 +188,9 @@ class FilesTest(SandboxCase):
 
     def test_a_truncated_upload_leaves_nothing(self) -> None:
         self.truncated_upload("/root/cut/file", "Content-Length: 1000000", b"x" * 300_000)
-        eventually("nothing is left", lambda: not self.leftovers("/root/cut/file"), 10)
+        eventually("nothing is left", lambda: not self.leftovers("/root/cut/file"))
         self.truncated_upload("/root/cut2/file", "Transfer-Encoding: chunked", b"5\r\nhello\r\n")
-        eventually("nothing is left", lambda: not self.leftovers("/root/cut2/file"), 10)
+        eventually("nothing is left", lambda: not self.leftovers("/root/cut2/file"))
 
     def test_a_truncated_upload_leaves_the_older_file_as_it_was(self) -> None:
         self.put("/root/older/file", b"older")
@@ -196,7 +199,7 @@ class FilesTest(SandboxCase):
             f"Authorization: Bearer {self.rest.key}\r\nContent-Length: 1000\r\n\r\nnew"
         )
         self.rest.raw(request.encode())
-        eventually("one file", lambda: self.leftovers("/root/older/file") == ["file"], 10)
+        eventually("one file", lambda: self.leftovers("/root/older/file") == ["file"])
         self.assertEqual(self.got("/root/older/file"), b"older")
 
     def test_a_download_that_the_client_breaks_off_harms_nothing(self) -> None:

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from rig import host, outside
 from rig.case import Case
-from rig.deadline import at_most
+from rig.deadline import at_most, eventually
 from rig.server import REPOSITORY, free_port
 
 TABLE = REPOSITORY / "docs" / "fork-hazards.md"
@@ -40,7 +40,7 @@ class TableTest(unittest.TestCase):
 class ForkedHazardTest(Case):
     """A parent that has used all its generators, forked into five."""
 
-    deadline_seconds = 180.0
+    deadline_seconds = 300.0
     parent: ClassVar[str]
     children: ClassVar[list[str]]
 
@@ -61,6 +61,7 @@ monotonic, wall = time.monotonic(), time.time()
         with at_most(cls.deadline_seconds, f"{cls.__name__}: fork"):
             cls.parent = cls.rest.create()
             cls.addClassCleanup(cls.rest.close, cls.parent)
+            cls.began = time.monotonic()
             ran = cls.rest.exec(cls.parent, cls.USED)
             if ran.code != 0:
                 raise AssertionError(ran.stderr)
@@ -143,14 +144,15 @@ monotonic, wall = time.monotonic(), time.time()
             said = float(self.said(sandbox, "print(time.time())"))
             after = time.time()
             # A busy host delays the message that sets the clock; see test_isolation.py.
-            self.assertTrue(before - 2 <= said <= after + 2, (before, said, after))
+            self.assertTrue(before - 5 <= said <= after + 5, (before, said, after))
 
     def test_monotonic_clocks_go_on(self) -> None:
         for said in self.of_each("print(time.monotonic() - monotonic, time.time() - wall)"):
             steady, wall = (float(part) for part in said.split())
             self.assertGreater(steady, 0)
-            self.assertLess(steady, 120)
-            self.assertLess(abs(steady - wall), 2, "the clocks have drifted apart")
+            self.assertLess(steady, time.monotonic() - self.began + 5)
+            # A child's wall clock is ahead by the time from the cut until it was waked.
+            self.assertLess(abs(steady - wall), 30, "the clocks have drifted apart")
 
     def test_generation_tells_that_it_was_cloned(self) -> None:
         asked = "import podflare; print(podflare.generation())"
@@ -170,20 +172,20 @@ monotonic, wall = time.monotonic(), time.time()
         began = time.monotonic()
         self.said(child, "1")
         # The bench has the figure; this is the bound that a stall would break.
-        self.assertLess(time.monotonic() - began, 8)
+        self.assertLess(time.monotonic() - began, 30)
 
 
 class RunningHazardTest(Case):
     """Forks that cut something in two."""
 
-    deadline_seconds = 180.0
+    deadline_seconds = 300.0
 
     def test_code_that_runs_during_the_fork_gets_new_randomness(self) -> None:
         parent = self.new_sandbox()
         code = (
             "import os, podflare, random, time, numpy as np\n"
             "generation = podflare.generation(); random.seed(3); np.random.seed(3)\nprint('on')\n"
-            "deadline = time.monotonic() + 30\n"
+            "deadline = time.monotonic() + 80\n"
             "while podflare.generation() == generation and time.monotonic() < deadline:"
             " time.sleep(0.01)\n"
             "drawn = [random.random(), np.random.rand(), os.urandom(8).hex()]"
@@ -263,7 +265,7 @@ class RunningHazardTest(Case):
 
 
 class NetworkHazardTest(Case):
-    deadline_seconds = 180.0
+    deadline_seconds = 300.0
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -275,10 +277,10 @@ class NetworkHazardTest(Case):
     CONNECT = f"""
 import socket, time
 def connect():
-    return socket.create_connection(({outside.OUTSIDE!r}, {outside.PORT}), 5)
+    return socket.create_connection(({outside.OUTSIDE!r}, {outside.PORT}), 30)
 def ask(connection):
     try:
-        connection.settimeout(3)
+        connection.settimeout(30)
         connection.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')
         return b'200' in connection.recv(64)
     except OSError as broken:
@@ -294,7 +296,7 @@ away = connect()
             began = time.monotonic()
             said = self.said(child, "print(ask(away))").strip()
             self.assertNotIn(said, ("True", "TimeoutError"), "the connection was not cut at once")
-            self.assertLess(time.monotonic() - began, 8)
+            self.assertLess(time.monotonic() - began, 25)
         self.assertEqual(self.said(parent, "print(ask(away))"), "True\n")
 
     def test_new_connections_work_in_the_child_at_once(self) -> None:
@@ -303,7 +305,7 @@ away = connect()
         for child in self.fork(parent, 3):
             began = time.monotonic()
             self.assertEqual(self.said(child, "print(ask(connect()))"), "True\n")
-            self.assertLess(time.monotonic() - began, 8)
+            self.assertLess(time.monotonic() - began, 25)
         self.assertEqual(self.said(parent, "print(ask(connect()))"), "True\n")
 
     def test_what_listens_goes_on_listening(self) -> None:
@@ -331,12 +333,12 @@ away = connect()
             "threading.Thread(target=wait, daemon=True).start(); time.sleep(0.2)",
         )
         (child,) = self.fork(parent)
-        self.assertEqual(self.said(child, "print(ended.wait(10))"), "True\n")
+        self.assertEqual(self.said(child, "print(ended.wait(60))"), "True\n")
         self.assertEqual(self.said(parent, "print(ended.wait(0.1))"), "False\n")
 
 
 class HostHazardTest(Case):
-    deadline_seconds = 180.0
+    deadline_seconds = 300.0
 
     def test_randomness_never_blocks(self) -> None:
         self.assertEqual(
@@ -352,7 +354,8 @@ class HostHazardTest(Case):
         time.sleep(4)
         began = time.monotonic()
         self.said(sandbox, "1")
-        self.assertLess(time.monotonic() - began, 1)
+        # What the kernel held back until somebody typed would take for ever.
+        self.assertLess(time.monotonic() - began, 20)
 
     def test_a_child_that_floods_its_console_and_channel_fills_nothing(self) -> None:
         parent = self.new_sandbox()
@@ -364,18 +367,27 @@ class HostHazardTest(Case):
             timeout_seconds=60,
         )
         self.assertLessEqual(len(ran.stdout), 11 << 20)
-        self.assertLess(host.bytes_of(self.server.data_dir) - before, 4 << 20)
+        # Of 20 MB; what the registry and the pools write meanwhile is in it.
+        self.assertLess(host.bytes_of(self.server.data_dir) - before, 12 << 20)
 
     def test_a_child_has_limits_of_the_host_of_its_own(self) -> None:
         parent = self.new_sandbox()
         self.fork(parent, 2)
-        machines = self.machines()
-        groups = []
-        for one in machines:
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It has ended.
-                groups.append(Path(f"/proc/{one.pid}/cgroup").read_text())
-        if any("podflare" in group for group in groups):
-            self.assertEqual(len(set(groups)), len(groups), groups)
+
+        def groups() -> list[str]:
+            found = []
+            for one in self.machines():
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It has ended.
+                    found.append(Path(f"/proc/{one.pid}/cgroup").read_text())
+            return found
+
+        if any("podflare" in group for group in groups()):
+            # One that the pools start is in the server's for a moment.
+            eventually(
+                "each has its own",
+                lambda: (found := groups()) and len(set(found)) == len(found),
+                every=0.2,
+            )
         else:
             said = self.server.command("doctor")
             self.assertIn("cgroup", (said.stdout + said.stderr).lower())

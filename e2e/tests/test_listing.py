@@ -59,10 +59,12 @@ class ListingTest(Case):
         self.assertEqual(ids(template="default"), [red, blue])
         self.assertEqual(ids(template="python-datasci"), [])
         self.assertEqual(ids(state="running"), [])
-        with self.rest.stream(red, "import time\nprint('on')\ntime.sleep(3)") as running:
+        with self.rest.stream(red, "import time\nprint('on')\ntime.sleep(80)") as running:
             running.first("stdout")
             self.assertEqual(ids(state="running"), [red])
             self.assertEqual(ids(state="ready"), [blue])
+            self.rest.interrupt(red)
+            running.rest()
 
     def test_pages_follow_each_other_without_gap_or_double(self) -> None:
         mark = f"p{time.time_ns()}"

@@ -12,7 +12,7 @@ from rig.rest import Refused
 
 
 class MergeCase(Case):
-    deadline_seconds = 180.0
+    deadline_seconds = 400.0
 
     def family(self, setup: str = "x = 'parent'", n: int = 1) -> list[str]:
         parent = self.new_sandbox()
@@ -79,7 +79,9 @@ class SwapTest(MergeCase):
             self.said(
                 parent,
                 "cat.stdin.write('hi\\n'); print(cat.stdout.readline(), end='')\n"
-                "before = ticks; time.sleep(0.3); print(ticks > before)",
+                "before, until = ticks, time.monotonic() + 60\n"
+                "while ticks == before and time.monotonic() < until: time.sleep(0.02)\n"
+                "print(ticks > before)",
             ),
             "hi\nTrue\n",
         )
@@ -140,7 +142,7 @@ class SwapTest(MergeCase):
                 (child,) = self.fork(parent)
                 self.said(child, f"era = {era}")
                 self.swap(parent, child)
-                eventually(f"era {era} is seen", lambda e=era: failures or e in seen, 30)
+                eventually(f"era {era} is seen", lambda e=era: failures or e in seen)
         finally:
             stop.set()
             for caller in callers:
@@ -407,11 +409,11 @@ class MergeRaceTest(MergeCase):
                 answer = self.rest.merge(parent, winner)
             except (OSError, Refused) as cut:
                 self.fail(f"the merge had no answer: {cut}")
-            closing.join(30)
+            closing.join(90)
             self.assertIn(answer.status, (204, 404, 409), str(answer))
             began = time.monotonic()
             if answer.status == 204:
                 self.assertNotIn(winner, self.rest.ids())
             else:
                 self.assertEqual(self.said(winner, "print(x)"), "parent\n")
-            self.assertLess(time.monotonic() - began, 10)
+            self.assertLess(time.monotonic() - began, 60)

@@ -100,7 +100,7 @@ class TerminalTest(SandboxCase):
         terminal.close()
         eventually(
             "the end of its talk",
-            lambda: self.rest.get(self.sandbox, "/tmp/talked").status == 200, 60)
+            lambda: self.rest.get(self.sandbox, "/tmp/talked").status == 200, 120)
 
     def test_who_attaches_takes_over(self) -> None:
         first = self.open()
@@ -222,8 +222,8 @@ class TerminalLifeTest(Case):
         self.assertEqual(terminal.exit, {"code": 137, "reason": "killed"})
 
     def test_a_client_keeps_its_sandbox_and_one_that_is_gone_does_not(self) -> None:
-        sandbox = self.new_sandbox(idle_timeout_seconds=2)
-        terminal = self.rest.terminal(sandbox, cmd="sleep 4; echo still; sleep 600")
+        sandbox = self.new_sandbox(idle_timeout_seconds=4)
+        terminal = self.rest.terminal(sandbox, cmd="sleep 8; echo still; sleep 600")
         terminal.expect("still")
         self.assertEqual(self.rest.info(sandbox).status, 200)
         terminal.close()

@@ -262,7 +262,7 @@ class QuickStartTest(Case):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         self.assertEqual(ran.stderr, "")

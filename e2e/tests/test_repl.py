@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rig.case import SandboxCase
+from rig.deadline import eventually
 
 
 class ReplStateTest(SandboxCase):
@@ -122,15 +123,16 @@ class ReplEndingTest(SandboxCase):
 
     def test_a_timeout_interrupts_and_keeps_the_state(self) -> None:
         self.stdout("count = 0")
-        ran = self.exec("while True: count += 1", timeout_seconds=0.5)
+        # Long enough to have begun, on a host that is busy.
+        ran = self.exec("while True: count += 1", timeout_seconds=3)
         self.assert_ended(ran, 124, "timeout", True)
-        self.assertLess(ran.exit["duration_ms"], 4000)
+        self.assertLess(ran.exit["duration_ms"], 30_000)
         self.assertEqual(self.stdout("print(count > 0)"), "True\n")
 
     def test_a_timeout_can_be_caught_for_cleaning_up(self) -> None:
         ran = self.exec(
             "import time\ntry:\n    time.sleep(60)\nfinally:\n    print('cleaned up')",
-            timeout_seconds=0.5,
+            timeout_seconds=3,
         )
         self.assert_ended(ran, 124, "timeout", True)
         self.assertEqual(ran.stdout, "cleaned up\n")
@@ -158,10 +160,10 @@ class ReplEndingTest(SandboxCase):
             "while True:\n"
             "    try: time.sleep(1)\n"
             "    except BaseException: pass",
-            timeout_seconds=0.5,
+            timeout_seconds=3,
         )
         self.assertEqual((ran.reason, ran.state_kept), ("timeout", False))
-        self.assertLess(ran.exit["duration_ms"], 12000)
+        self.assertLess(ran.exit["duration_ms"], 60_000)
         self.assertEqual(self.stdout("print('gone' in globals())"), "False\n")
 
     def test_os_exit_costs_the_process_and_the_next_call_finds_a_new_one(self) -> None:
@@ -326,7 +328,7 @@ class ReplResultTest(SandboxCase):
             "Hangs()"
         )
         self.assertEqual((ran.code, ran.state_kept), (0, True))
-        self.assertLess(ran.exit["duration_ms"], 20000)
+        self.assertLess(ran.exit["duration_ms"], 60_000)
         self.assertEqual(self.stdout("print(before)"), "1\n")
 
     def test_a_huge_value_is_cut(self) -> None:
@@ -408,12 +410,12 @@ class BashTest(SandboxCase):
     def test_a_timeout_ends_bash_and_its_children(self) -> None:
         ran = self.bash("sleep 987 | cat", timeout_seconds=0.5)
         self.assertEqual((ran.reason, ran.state_kept), ("timeout", True))
-        self.assertEqual(self.bash("pgrep -fc 'sleep 98[7]'").stdout, "0\n")
+        eventually("it is gone", lambda: self.bash("pgrep -fc 'sleep 98[7]'").stdout == "0\n")
 
     def test_a_child_in_the_background_does_not_hold_the_call(self) -> None:
-        ran = self.bash("sleep 60 & echo started")
+        ran = self.bash("sleep 600 & echo started")
         self.assert_ended(ran, 0, "ok", True)
-        self.assertLess(ran.exit["duration_ms"], 20000)
+        self.assertLess(ran.exit["duration_ms"], 60_000)
         self.assertEqual(ran.stdout, "started\n")
 
     def test_the_environment_of_the_call_reaches_bash(self) -> None:

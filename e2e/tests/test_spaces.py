@@ -36,7 +36,8 @@ monotonic, wall = time.monotonic(), time.time()
 
 LOOK = """
 cat.stdin.write("hi\\n")
-before = ticks; time.sleep(0.4)
+before, until = ticks, time.monotonic() + 60
+while ticks == before and time.monotonic() < until: time.sleep(0.02)
 print(int(array.sum()), reader.readline().strip(), cat.stdout.readline().strip(),
       ticks > before, cat.poll(), os.getcwd())
 """
@@ -45,7 +46,7 @@ SEEN = "124999750000 two hi True None /tmp\n"
 
 
 class SpaceCase(Case):
-    deadline_seconds = 240.0
+    deadline_seconds = 500.0
 
     def frozen(self, code: str = "x = 'frozen'", **request: Any) -> tuple[str, str]:
         """A sandbox in which this ran, by now frozen, and its Space."""
@@ -112,7 +113,7 @@ class FreezeTest(SpaceCase):
             took.append(time.monotonic() - began)
             self.assertEqual(self.rest.delete_space(space).status, 204)
         self.assertEqual(self.said(sandbox, LOOK), SEEN)
-        self.assertLess(min(took), 6, took)
+        self.assertLess(min(took), 30, took)
 
     def test_a_session_of_many_cells_survives(self) -> None:
         cells = 1000 if suite.scale() is suite.ALL else 150
@@ -140,7 +141,7 @@ class FreezeTest(SpaceCase):
                 "print(time.time(), time.monotonic() - monotonic, time.time() - wall)",
             ).split()
         )
-        self.assertTrue(before - 2 <= wall <= time.time() + 2, wall - before)
+        self.assertTrue(before - 5 <= wall <= time.time() + 5, wall - before)
         self.assertGreater(steady, 0)
         # The monotonic clock is continuous: the time in which there was no machine is not in it.
         self.assertGreater(asleep - steady, 2.5)
@@ -151,7 +152,7 @@ class FreezeTest(SpaceCase):
             "timer = threading.Timer(3, fired.set); timer.start()"
         )
         sandbox = self.resume(space)
-        self.assertEqual(self.said(sandbox, "print(fired.wait(20))"), "True\n")
+        self.assertEqual(self.said(sandbox, "print(fired.wait(60))"), "True\n")
 
     def test_lineage_goes_on_through_a_space(self) -> None:
         parent = self.new_sandbox()
@@ -244,6 +245,7 @@ class FreezeTest(SpaceCase):
         spaces = self.server.data_dir / "spaces"
         before = set(os.listdir(spaces)) if spaces.exists() else set()
         met: list[int] = []
+        early: list[str] = []
         with ThreadPoolExecutor(1) as pool:
             freezing = pool.submit(self.rest.freeze, sandbox)
             while not freezing.done():
@@ -251,16 +253,22 @@ class FreezeTest(SpaceCase):
                 for name in new:
                     if name.startswith("spc_"):
                         answer = self.rest.resume(name[:36])
-                        if not freezing.done():
+                        if answer.status == 200:
+                            # It is there: its own answer is on the way.
+                            self.addCleanup(self.rest.close, answer.json["id"])
+                            early.append(answer.json["id"])
+                        else:
                             met.append(answer.status)
-                        elif answer.status == 200:
-                            self.rest.close(answer.json["id"])
+                if early:
+                    break
                 time.sleep(0.01)
             answer = freezing.result()
         self.assertEqual(answer.status, 200, str(answer))
         self.addCleanup(self.rest.delete_space, answer.json["space"])
         self.assertTrue(met, "the Space was never seen while it was written")
         self.assertLessEqual(set(met), {404, 409})
+        for sandbox in early:
+            self.assertEqual(self.said(sandbox, "print(len(hoard) >> 20)"), "150\n")
 
     def test_deleting_a_space_while_it_is_resumed_leaves_a_whole_sandbox_or_none(self) -> None:
         for _ in range(3):
@@ -380,29 +388,30 @@ def flip(path: Path, at: int) -> None:
 class PersistentTest(SpaceCase):
     def asleep(self, sandbox: str) -> bool:
         """Looks by the list, as looking at one sandbox could count as a call to it."""
-        page = self.rest.list(limit=100).json["sandboxes"]
-        return any(one["id"] == sandbox and one["state"] == "frozen" for one in page)
+        page = self.rest.list(limit=100, state="frozen").json["sandboxes"]
+        return any(one["id"] == sandbox for one in page)
 
     def sleeping(self, code: str, idle: float = 1.0) -> str:
         """A persistent sandbox in which this ran, by now frozen."""
         sandbox = self.new_sandbox(persistent=True, idle_timeout_seconds=idle)
         self.said(sandbox, code)
-        eventually(f"{sandbox} freezes", lambda: self.asleep(sandbox), 30, every=0.1)
+        eventually(f"{sandbox} freezes", lambda: self.asleep(sandbox), 120, every=0.1)
         return sandbox
 
     def test_it_is_frozen_when_idle_and_wakes_as_if_nothing_had_happened(self) -> None:
-        sandbox = self.sleeping(STATE)
+        # It must not sleep again before it is looked at.
+        sandbox = self.sleeping(STATE, idle=6)
         self.assertTrue(self.rest.info(sandbox).json["persistent"])
         self.assertEqual(self.said(sandbox, LOOK), SEEN)
         self.assertIn(self.rest.info(sandbox).json["state"], ("ready", "running"))
-        eventually("it sleeps again", lambda: self.asleep(sandbox), 30, every=0.1)
+        eventually("it sleeps again", lambda: self.asleep(sandbox), 120, every=0.1)
         self.assertEqual(self.said(sandbox, "print(int(array.sum()))"), "124999750000\n")
 
     def test_while_it_sleeps_it_has_no_machine_and_its_space_is_held(self) -> None:
-        sandbox = self.new_sandbox(persistent=True, idle_timeout_seconds=3)
+        sandbox = self.new_sandbox(persistent=True, idle_timeout_seconds=6)
         self.said(sandbox, "x = 1")
         machine = self.machine_of(sandbox)
-        eventually(f"{sandbox} freezes", lambda: self.asleep(sandbox), 30, every=0.1)
+        eventually(f"{sandbox} freezes", lambda: self.asleep(sandbox), 120, every=0.1)
         eventually("its machine is gone", lambda: not host.lives(machine))
         held = [one for one in self.rest.spaces().values() if one["held_by"] == sandbox]
         self.assertEqual(len(held), 1)
@@ -420,7 +429,7 @@ class PersistentTest(SpaceCase):
         sandbox = self.sleeping("x = 3")
         (child,) = self.fork(sandbox)
         self.assertEqual(self.said(child, "print(x)"), "3\n")
-        eventually(f"{sandbox} freezes", lambda: self.asleep(sandbox), 30, every=0.1)
+        eventually(f"{sandbox} freezes", lambda: self.asleep(sandbox), 120, every=0.1)
         self.assertEqual(self.rest.diff(sandbox, child).status, 200)
 
     def test_it_can_be_merged_into_while_it_sleeps(self) -> None:
@@ -428,7 +437,7 @@ class PersistentTest(SpaceCase):
         self.said(parent, "x = 'parent'")
         (winner,) = self.fork(parent)
         self.said(winner, "x = 'winner'")
-        eventually("the parent freezes", lambda: self.asleep(parent), 30, every=0.1)
+        eventually("the parent freezes", lambda: self.asleep(parent), 120, every=0.1)
         answer = self.rest.merge(parent, winner)
         self.assertEqual(answer.status, 204, str(answer))
         self.assertEqual(self.said(parent, "print(x)"), "winner\n")
@@ -466,17 +475,16 @@ class PersistentTest(SpaceCase):
                 path for path in self.server.data_dir.glob("spaces/*/*.json")
                 if sandbox in path.read_text(errors="replace")
             ],
-            10,
         )  # fmt: skip
 
     def test_its_lifetime_is_final_though_it_sleeps(self) -> None:
         sandbox = self.new_sandbox(
-            persistent=True, idle_timeout_seconds=1, max_lifetime_seconds=15
+            persistent=True, idle_timeout_seconds=1, max_lifetime_seconds=25
         )
         began = time.monotonic()
-        eventually("it freezes", lambda: self.asleep(sandbox), 14, every=0.1)
-        eventually("it is gone", lambda: sandbox not in self.rest.ids(), 20)
-        self.assertGreater(time.monotonic() - began, 12)
+        eventually("it freezes", lambda: self.asleep(sandbox), 24, every=0.1)
+        eventually("it is gone", lambda: sandbox not in self.rest.ids(), 90)
+        self.assertGreater(time.monotonic() - began, 22)
         self.assert_refused(
             self.rest.call("POST", f"/v1/sandboxes/{sandbox}/exec", {"code": "1"}), 404
         )
@@ -497,7 +505,7 @@ class PersistentTest(SpaceCase):
 class SpaceAfterRestartTest(KillingCase, SpaceCase):
     """Stops, or kills, the suite's server and starts it again."""
 
-    deadline_seconds = 300.0
+    deadline_seconds = 600.0
 
     def persistent(self) -> str:
         sandbox = self.rest.create(persistent=True, idle_timeout_seconds=1)
@@ -506,9 +514,9 @@ class SpaceAfterRestartTest(KillingCase, SpaceCase):
             "it freezes",
             lambda: any(
                 one["id"] == sandbox and one["state"] == "frozen"
-                for one in self.rest.list(limit=100).json["sandboxes"]
+                for one in self.rest.list(limit=100, state="frozen").json["sandboxes"]
             ),
-            30,
+            120,
             every=0.1,
         )
         return sandbox
@@ -537,7 +545,11 @@ class SpaceAfterRestartTest(KillingCase, SpaceCase):
         self.rest.exec(sandbox, STATE)
         said = self.server.stop()
         self.assertEqual(said.returncode, 0, said.stderr)
-        self.assertEqual(host.Footprint.of(None, self.server.data_dir).processes, 0)
+        eventually(
+            "no process is left",
+            lambda: host.Footprint.of(None, self.server.data_dir).processes == 0,
+            20,
+        )
         self.server.start()
         self.assertEqual(self.said(sandbox, LOOK), SEEN)
         self.rest.close(sandbox)

@@ -8,6 +8,9 @@ from rig import host
 from rig.case import SandboxCase
 
 MEBI = 1 << 20
+UNTIL = (
+    "import os, time\ndef until(path):\n    while not os.path.exists(path): time.sleep(0.02)\n"
+)
 
 
 class StreamingTest(SandboxCase):
@@ -25,30 +28,36 @@ class StreamingTest(SandboxCase):
         for one in ran.events:
             self.assertTrue(before - 1000 <= one["ts"] <= time.time() * 1000 + 1000, one)
 
-    def test_a_character_without_newline_arrives_long_before_the_code_ends(self) -> None:
-        code = "import sys, time\nsys.stdout.write('x')\ntime.sleep(2)"
-        with self.rest.stream(self.sandbox, code) as stream:
-            arrived = stream.first("stdout")
-            self.assertEqual(arrived.data, "x")
-            ended = stream.rest().arrived[-1]
-        self.assertGreater(ended.at - arrived.at, 1.5)
+    # Code that arrives while it runs is proved by code that goes on only when it was heard: held
+    # back, it would meet its timeout. So nothing depends on how fast this host is.
+
+    def go_on(self, place: str) -> None:
+        self.assertEqual(self.rest.put(self.sandbox, f"/tmp/{place}", b"").status, 200)
+
+    def test_a_character_without_newline_arrives_before_the_code_ends(self) -> None:
+        code = "import sys\n" + UNTIL + "sys.stdout.write('x')\nuntil('/tmp/character')"
+        with self.rest.stream(self.sandbox, code, timeout_seconds=60) as stream:
+            self.assertEqual(stream.first("stdout").data, "x")
+            self.go_on("character")
+            self.assertEqual(stream.rest().reason, "ok")
 
     def test_lines_arrive_as_they_are_written(self) -> None:
-        code = "import time\nfor i in range(4):\n    print(i)\n    time.sleep(0.5)"
-        with self.rest.stream(self.sandbox, code) as stream:
-            ran = stream.rest()
-        self.assertEqual(ran.stdout, "0\n1\n2\n3\n")
-        numbers = [one.at for one in ran.arrived if one.type == "stdout" and one.data.strip()]
-        self.assertEqual(len(numbers), 4)
-        for earlier, later in zip(numbers, numbers[1:]):
-            self.assertGreater(later - earlier, 0.3)
+        code = UNTIL + "for i in range(4):\n    print(i)\n    until(f'/tmp/line{i}')"
+        with self.rest.stream(self.sandbox, code, timeout_seconds=60) as stream:
+            heard = ""
+            for number in range(4):
+                while not heard.endswith(f"{number}\n"):
+                    heard += stream.first("stdout").data
+                self.go_on(f"line{number}")
+            self.assertEqual(stream.rest().reason, "ok")
+        self.assertEqual(heard, "0\n1\n2\n3\n")
 
     def test_standard_error_is_not_buffered_either(self) -> None:
-        code = "import sys, time\nsys.stderr.write('e')\ntime.sleep(1.5)"
-        with self.rest.stream(self.sandbox, code) as stream:
-            arrived = stream.first("stderr")
-            ended = stream.rest().arrived[-1]
-        self.assertGreater(ended.at - arrived.at, 1.0)
+        code = "import sys\n" + UNTIL + "sys.stderr.write('e')\nuntil('/tmp/error')"
+        with self.rest.stream(self.sandbox, code, timeout_seconds=60) as stream:
+            self.assertEqual(stream.first("stderr").data, "e")
+            self.go_on("error")
+            self.assertEqual(stream.rest().reason, "ok")
 
     def test_all_output_comes_before_exit(self) -> None:
         for _ in range(10):
@@ -94,14 +103,18 @@ class StreamingTest(SandboxCase):
         self.assertRegex(said, "dropped|cut|truncated", "the cut is not said")
 
     def test_a_hundred_megabytes_of_output_do_not_grow_the_server(self) -> None:
-        # Twice, because the first lets the server's heap take the size that it keeps.
+        # Twice at least, because the first lets the server's heap take the size that it keeps. It
+        # may take another one at any time, but not each time.
         code = "import os\nblock = b'z' * 1048576\nfor _ in range(100): os.write(1, block)"
         pid = self.server.pid
         self.exec(code)
-        before = host.resident_bytes(pid)
-        ran = self.exec(code)
-        self.assertEqual((ran.code, ran.state_kept), (0, True))
-        self.assertLess(host.resident_bytes(pid) - before, 48 * MEBI)
+        grown: list[int] = []
+        while not grown or (grown[-1] >= 48 * MEBI and len(grown) < 4):
+            before = host.resident_bytes(pid)
+            ran = self.exec(code)
+            self.assertEqual((ran.code, ran.state_kept), (0, True))
+            grown.append(host.resident_bytes(pid) - before)
+        self.assertLess(grown[-1], 48 * MEBI, grown)
 
     def test_a_client_that_does_not_read_holds_nothing_up_elsewhere(self) -> None:
         other = self.new_sandbox()
@@ -109,7 +122,7 @@ class StreamingTest(SandboxCase):
         with self.rest.stream(other, code) as slow:
             began = time.monotonic()
             self.assertEqual(self.stdout("print('quick')"), "quick\n")
-            self.assertLess(time.monotonic() - began, 10)
+            self.assertLess(time.monotonic() - began, 60)
             self.assertTrue(slow.rest().stdout)
 
     def test_a_client_that_goes_away_stops_only_its_stream(self) -> None:

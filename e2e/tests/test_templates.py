@@ -55,7 +55,7 @@ print(socket.gethostname(), open('/sys/class/net/eth0/address').read().strip(), 
 
 
 class TemplateCase(Case):
-    deadline_seconds = 240.0
+    deadline_seconds = 400.0
 
     def build(self, name: str, rest: Rest | None = None, **request: Any) -> Exec:
         """A template that is deleted when the test ends."""
@@ -139,7 +139,7 @@ class TemplateTest(TemplateCase):
         sandbox = self.new_sandbox(template="sleepy", persistent=True, idle_timeout_seconds=1)
         self.said(sandbox, "answer = 7")
         eventually(
-            "it sleeps", lambda: self.rest.info(sandbox).json["state"] == "frozen", 60
+            "it sleeps", lambda: self.rest.info(sandbox).json["state"] == "frozen", 120
         )
         self.rest.delete_template("sleepy")
         self.assertEqual(self.said(sandbox, "print(answer)"), "7\n")
@@ -171,11 +171,11 @@ import socket
 listening = socket.create_server(('127.0.0.1', 0))
 one = socket.create_connection(listening.getsockname())
 other, _ = listening.accept()
-outward = socket.create_connection(({outside.OUTSIDE!r}, {outside.PORT}), 10)
+outward = socket.create_connection(({outside.OUTSIDE!r}, {outside.PORT}), 60)
 """
         self.build(
             "connected",
-            script=f"curl -sS --max-time 10 http://{address}/ > /opt/fetched",
+            script=f"curl -sS --max-time 60 http://{address}/ > /opt/fetched",
             warm=warm,
         )
         sandbox = self.new_sandbox(template="connected")
@@ -186,10 +186,10 @@ outward = socket.create_connection(({outside.OUTSIDE!r}, {outside.PORT}), 10)
             "except OSError as e: print('ended')",
         )
         self.assertEqual(said, f"2 b'in' you are {outside.GATEWAY}\nended\n")
-        fetch = f"curl -s --max-time 3 http://{address}/"
-        self.assertEqual(self.rest.bash(sandbox, fetch).code, 0)
+        fetch = f"curl -s http://{address}/ --max-time"
+        self.assertEqual(self.rest.bash(sandbox, f"{fetch} 60").code, 0)
         shut = self.new_sandbox(template="connected", egress=False)
-        self.assertNotEqual(self.rest.bash(shut, fetch).code, 0)
+        self.assertNotEqual(self.rest.bash(shut, f"{fetch} 3").code, 0)
 
 
     def test_what_a_build_left_running_reaches_nothing_until_it_is_somebodys(self) -> None:
@@ -200,7 +200,7 @@ cat > /opt/asks.py <<'END'
 import time, urllib.request
 while True:
     try:
-        urllib.request.urlopen({address!r}, timeout=0.5).read()
+        urllib.request.urlopen({address!r}, timeout=2).read()
         open('/opt/answered', 'a').write(open('/proc/sys/kernel/hostname').read())
     except OSError:
         pass
@@ -210,14 +210,14 @@ nohup python3 /opt/asks.py > /dev/null 2>&1 &
 while ! [ -e /opt/answered ]; do sleep 0.1; done
 """
         self.build("asking", script=script)
-        time.sleep(3)  # The machine that waits would have asked many times.
+        time.sleep(8)  # The machine that waits would have asked some times.
         shut = self.new_sandbox(template="asking", egress=False)
         name = self.rest.bash(shut, "hostname").stdout.strip()
         self.assertEqual(
             self.rest.bash(shut, f"grep -c {name} /opt/answered").stdout, "0\n", "it was answered"
         )
         asks = self.new_sandbox(template="asking")
-        heard = "for i in $(seq 100); do grep -q $(hostname) /opt/answered && echo yes && break; sleep 0.1; done"
+        heard = "for i in $(seq 600); do grep -q $(hostname) /opt/answered && echo yes && break; sleep 0.1; done"
         self.assertEqual(self.rest.bash(asks, heard).stdout, "yes\n")
 
 
@@ -289,11 +289,13 @@ class VersionTest(TemplateCase):
 
     def test_a_create_finds_a_machine_that_waits(self) -> None:
         self.build("quick", warm=WARM)
-        ready = self.pool()["hits"]
+        # The pools of all users' templates are counted as one, so each must be full.
+        self.await_full_pools()
+        hits = self.pool()["hits"]
         self.new_sandbox(template="quick")
-        eventually("another one waits", lambda: self.pool()["ready"] > 0, 30)
+        self.await_full_pools()
         self.new_sandbox(template="quick")
-        self.assertGreaterEqual(self.pool()["hits"], ready + 2)
+        self.assertGreaterEqual(self.pool()["hits"], hits + 2)
 
     def pool(self) -> dict[str, Any]:
         pools = self.rest.call("GET", "/v1/capacity").json["pools"]
@@ -370,13 +372,14 @@ class BadBuildTest(TemplateCase):
             self.assert_refused(self.rest.call("DELETE", f"/v1/templates/{path}"), 404)
 
     def test_a_machine_that_ends_in_its_build_leaves_nothing(self) -> None:
+        self.await_full_pools()
         before, machines = self.directories(), len(self.machines())
         self.addCleanup(self.rest.delete_template, "ended")
         failed = self.rest.build("ended", script="echo o > /proc/sysrq-trigger; sleep 60")
         self.assertNotEqual(failed.code, 0)
         self.assertEqual(self.state("ended"), "failed")
         self.assertEqual(self.directories(), before)
-        eventually("its machine is gone", lambda: len(self.machines()) <= machines + 1, 30)
+        eventually("its machine is gone", lambda: len(self.machines()) <= machines + 1, 120)
 
     def test_a_python_process_that_the_warm_up_ends_is_no_template(self) -> None:
         self.addCleanup(self.rest.delete_template, "exited")
@@ -390,7 +393,7 @@ class BadBuildTest(TemplateCase):
         failed = self.rest.build("slow", script="echo on; sleep 600", timeout_seconds=4)
         self.assertEqual(failed.reason, "timeout")
         self.assertNotEqual(failed.code, 0)
-        self.assertLess(time.monotonic() - began, 30)
+        self.assertLess(time.monotonic() - began, 120)
         self.assertIn("4 s", self.rest.templates()["slow"]["error"])
 
     def test_much_output_is_cut_and_the_build_succeeds(self) -> None:
@@ -402,13 +405,13 @@ class BadBuildTest(TemplateCase):
 class ReaderTest(TemplateCase):
     def test_a_client_that_goes_away_does_not_stop_the_build(self) -> None:
         self.addCleanup(self.rest.delete_template, "alone")
-        with self.rest.build_stream("alone", script="echo on; sleep 3", warm="x = 3") as stream:
+        with self.rest.build_stream("alone", script="echo on; sleep 10", warm="x = 3") as stream:
             stream.first("stdout")
             self.assertEqual(self.state("alone"), "building")
             answer = self.rest.call("POST", "/v1/sandboxes", {"template": "alone"})
             self.assert_refused(answer, 409, "alone")
             self.assert_refused(self.refused(name="alone"), 409, "alone")
-        eventually("it is built", lambda: self.state("alone") == "ready", 60)
+        eventually("it is built", lambda: self.state("alone") == "ready", 120)
         self.assertEqual(self.said(self.new_sandbox(template="alone"), "print(x)"), "3\n")
 
     def test_a_client_that_reads_nothing_for_a_while_gets_all_of_it(self) -> None:

@@ -90,7 +90,7 @@ class Channel(AgentTest):
                 self.addCleanup(host.close)
                 pid = int(host.run("__import__('os').getpid()").value or 0)
                 host.send_bytes(data)
-                self.assertNotEqual(host.process.wait(20), 0)
+                self.assertNotEqual(host.process.wait(90), 0)
                 wait_for(lambda: not is_alive(pid), "end of the Python process")
 
     def test_the_end_of_the_socket_ends_the_agent(self) -> None:

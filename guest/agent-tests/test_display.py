@@ -101,7 +101,7 @@ class Misbehaviour(AgentTest):
                     except BaseException: time.sleep(100)
                 _repr_latex_ = _repr_markdown_ = __repr__ = _repr_html_
             Hangs()"""))
-        self.assertLess(time.monotonic() - began, 8)
+        self.assertLess(time.monotonic() - began, 60)  # they would take hundreds of seconds
         self.assertIn("took over 5 s", outcome.value or "")
         self.assert_ends(outcome, "ok", 0)
 
@@ -171,7 +171,8 @@ class Misbehaviour(AgentTest):
             signal.signal(signal.SIGALRM, lambda *_: rang.append(1))
             signal.setitimer(signal.ITIMER_REAL, 0.2)
             display(object())
-            time.sleep(0.4)
+            until = time.monotonic() + 60
+            while not rang and time.monotonic() < until: time.sleep(0.02)
             rang"""))
         self.assertEqual(outcome.value, "[1]")
 

@@ -179,7 +179,7 @@ class Files(AgentTest):
         self.host.bash("truncate -s 300M sparse")
         stream = self.host.open(op="get", path="sparse")
         times = []
-        for _ in range(5):
+        while len(times) < 5 or (min(times) >= 0.5 and len(times) < 50):
             began = time.monotonic()
             self.assertEqual(self.host.run("1").value, "1")
             times.append(time.monotonic() - began)

@@ -6,7 +6,7 @@ import textwrap
 import time
 import unittest
 
-from host import RESULT, STDOUT, WINDOW, AgentTest
+from host import PATIENCE, RESULT, STDOUT, WINDOW, AgentTest, wait_for
 
 CAP = 10 * 1024 * 1024
 
@@ -26,20 +26,24 @@ class Streaming(AgentTest):
         self.host.wait_closed(stream)
 
     def test_small_writes_are_gathered_and_not_held(self) -> None:
-        outcome = self.host.run("for i in range(2000): print(i)")
-        self.assertEqual(len(outcome.stdout.split()), 2000)
-        self.assertLess(len([1 for kind, _ in outcome.frames if kind == STDOUT]), 200)
-        code = ("import sys, time\nfor i in range(5):\n"
+        frames = [2000]
+        for _ in range(10):  # a busy machine may take the process between two of its writes
+            outcome = self.host.run("for i in range(2000): print(i)")
+            self.assertEqual(len(outcome.stdout.split()), 2000)
+            frames.append(len([1 for kind, _ in outcome.frames if kind == STDOUT]))
+            if frames[-1] < 200:
+                break
+        self.assertLess(min(frames), 200)
+        code = ("import sys, time\nfor i in range(20):\n"
                 "    n = sys.stdout.write(f'{time.time()}\\n')\n    time.sleep(0.05)")
         stream = self.host.start(code)
-        arrivals: list[float] = []
-        frames = self.host.streams[stream].frames
-        while self.host.streams[stream].closed is None:
-            self.host.pump(5)
-            while len(arrivals) < len(frames):
-                arrivals.append(time.time())
-        held = [arrival - float(payload) for arrival, (_, payload) in zip(arrivals, frames)]
-        self.assertEqual(len(held), 5)
+        held: list[float] = []
+        outcome = self.host.streams[stream]
+        while outcome.closed is None:
+            self.host.pump(PATIENCE)
+            lines = outcome.stdout.split("\n")[:-1]
+            held += [time.time() - float(line) for line in lines[len(held):]]
+        self.assertEqual(len(held), 20)
         self.assertLess(min(held), 0.02)  # the others may have met a busy machine
 
     def test_bytes_that_are_not_text_come_through_as_they_are(self) -> None:
@@ -63,11 +67,18 @@ class Streaming(AgentTest):
         self.assertEqual(outcome.stdout, "child\nthread\nsystem\n")
 
     def test_output_between_two_calls_begins_the_next_and_is_bounded(self) -> None:
+        # The file is there once it has been written, and nobody hears it until the next call.
+        written = self.host.home / "written"
+        then = f"open({str(written)!r}, 'w').close()"
         self.host.run("import threading\n"
-                      "threading.Timer(0.05, print, ['between']).start()\n")
+                      f"threading.Timer(0.05, lambda: (print('between'), {then})).start()\n")
+        wait_for(written.exists, "what is written between")
         self.host.settle(0.3)
         self.assertEqual(self.host.run("print('next')").stdout, "between\nnext\n")
-        self.host.run("threading.Timer(0.05, lambda: print('x' * 200_000 + 'end')).start()")
+        written.unlink()
+        self.host.run("threading.Timer(0.05, lambda: (print('x' * 200_000 + 'end'), "
+                      f"{then})).start()")
+        wait_for(written.exists, "what is written between")
         self.host.settle(0.4)
         outcome = self.host.run("1")
         self.assertEqual(len(outcome.stdout), 65_536)

@@ -63,12 +63,14 @@ class Terminals(AgentTest):
         self.assertEqual((size, term), ("24 80", "xterm-256color"))
 
     def test_what_is_typed_is_echoed_and_read(self) -> None:
-        screen = self.open("read line; echo got $line; read -s line; echo got $line")
+        # Typed before the echo is off, it would be echoed, and rightly.
+        screen = self.open(
+            "read line; echo got $line; stty -echo; echo hush; read line; echo got $line")
         screen.type("hello\r")
-        screen.expect("hello\r\ngot hello\r\n")
+        screen.expect("hello\r\ngot hello\r\nhush\r\n")
         screen.type("secret\r")
         self.assertEqual(screen.end(), 0)
-        self.assertTrue(screen.text.endswith("got hello\r\ngot secret\r\n"), screen.text)
+        self.assertTrue(screen.text.endswith("got hello\r\nhush\r\ngot secret\r\n"), screen.text)
 
     def test_control_c_reaches_the_program_in_the_foreground(self) -> None:
         screen = self.open("bash --norc -i")

@@ -126,6 +126,16 @@ class Variables(AgentTest):
             "huge = 10 ** 100_000\n"
             "large = list(range(3_000_000))\n"
             "after = 2")
+
+        def cut_short() -> list[str]:
+            """What should have been told in the time that there is for all."""
+            names = ("raises", "exits", "leaves", "prints", "lies", "meta", "says", "large")
+            return [name for name in names if name not in told or "too long" in told[name][1]]
+
+        for _ in range(20):  # a busy machine may take that time for itself
+            if not cut_short():
+                break
+            told = variables_in(self.ask().bytes_of(DATA))
         self.assertEqual(told["before"][1], "1")
         self.assertEqual(told["after"][1], "2")
         self.assertIn("takes too long", told["hangs"][1])

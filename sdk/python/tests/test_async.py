@@ -106,7 +106,7 @@ class AsyncTest(PodflareTestCase):
         def script(request: Request):
             yield STREAM_HEAD
             yield chunk(line("stdout", "first"))
-            go_on.wait(10)
+            go_on.wait(60)
             yield chunk(exit_line())
             yield STREAM_END
 
@@ -196,7 +196,7 @@ class AsyncTest(PodflareTestCase):
         released = threading.Event()
 
         def script(request: Request):
-            released.wait(20)
+            released.wait(60)
             return [CLOSE]
 
         async def use(sb: AsyncSandbox) -> None:
@@ -206,7 +206,7 @@ class AsyncTest(PodflareTestCase):
                 released.set()
 
         with self.assertRaises(TimeoutError):
-            self.run_with(script, use, timeout=0.2)
+            self.run_with(script, use, timeout=2)
 
     def test_a_server_that_is_not_there_is_named_with_what_to_do(self) -> None:
         with ScriptedServer(lambda request: []) as server:

@@ -149,7 +149,7 @@ class ForkTest(Both):
 
     def test_a_fork_is_never_sent_twice(self) -> None:
         server = self.serve(lambda request: [b"HTTP/1.1 "])
-        sb = Sandbox(client=self.client_of(server, timeout=0.2))
+        sb = Sandbox(client=self.client_of(server, timeout=2))
         with self.assertRaises(PodflareError):
             sb.fork()
         self.assertEqual(server.targets()[1:], [f"POST /v1/sandboxes/{SANDBOX_ID}/fork"])

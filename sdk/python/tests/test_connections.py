@@ -51,7 +51,7 @@ class ConnectionsTest(PodflareTestCase):
         def script(request: Request):
             yield STREAM_HEAD
             yield chunk(line("stdout", request.json["code"]))
-            together.wait(20)
+            together.wait(90)
             yield chunk(exit_line())
             yield STREAM_END
 
@@ -66,7 +66,7 @@ class ConnectionsTest(PodflareTestCase):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(180)
         self.assertEqual(outputs, {f"thread {i}": {f"thread {i}"} for i in range(8)})
         self.assertEqual(server.connections, 8)
 
@@ -210,13 +210,15 @@ class SpeedTest(PodflareTestCase):
     def test_events_in_packets_of_their_own_meet_no_delayed_acknowledgement(self) -> None:
         server = self.serve(lambda request: events(line("stdout", "a"), exit_line()))
         sb = Sandbox(client=self.client_of(server))
-        times = []
-        for _ in range(50):
-            start = time.perf_counter()
-            sb.run_code("1")
-            times.append(time.perf_counter() - start)
-        # A delayed acknowledgement costs 40 ms; a busy machine may cost a few.
-        self.assertLess(statistics.median(times), 0.02)
+        times = [1.0]
+        until = time.monotonic() + 60
+        while statistics.median(times[-50:]) >= 0.02 and time.monotonic() < until:
+            for _ in range(50):
+                start = time.perf_counter()
+                sb.run_code("1")
+                times.append(time.perf_counter() - start)
+        # A delayed acknowledgement costs 40 ms in each; a busy machine spoils some rounds.
+        self.assertLess(statistics.median(times[-50:]), 0.02)
 
 
 def _connections_to(server) -> int:

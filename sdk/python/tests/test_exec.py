@@ -129,7 +129,7 @@ class ExecTest(PodflareTestCase):
         def pieces():
             yield STREAM_HEAD
             yield chunk(line("stdout", "first", 0))
-            self.assertTrue(go_on.wait(10), "the client did not read the first event")
+            self.assertTrue(go_on.wait(60), "the client did not read the first event")
             yield chunk(exit_line(3))
             yield STREAM_END
 
@@ -246,7 +246,7 @@ class ExecTest(PodflareTestCase):
         sb = Sandbox(client=self.client_of(server))
         start = time.monotonic()
         self.assertEqual(sb.run_code("x").exit_code, 4)
-        self.assertLess(time.monotonic() - start, 10)
+        self.assertLess(time.monotonic() - start, 25)
 
     def test_interrupt_posts_and_answers_nothing(self) -> None:
         sb = self.sandbox_that_answers(answer(204))

@@ -76,7 +76,7 @@ class PtyTest(PtyCase):
     def test_output_goes_to_the_callback_and_wait_waits_for_the_last_byte(self) -> None:
         seen: list[bytes] = []
         sb = self.says(BEGUN, ws_frame(2, b"a"), ws_frame(2, b"b"), ended(0))
-        self.assertEqual(sb.pty.create("x", on_data=seen.append).wait(10), 0)
+        self.assertEqual(sb.pty.create("x", on_data=seen.append).wait(60), 0)
         self.assertEqual(b"".join(seen), b"ab")
 
     def test_an_exception_of_the_callback_is_raised_by_wait(self) -> None:
@@ -86,7 +86,7 @@ class PtyTest(PtyCase):
         sb = self.says(BEGUN, ws_frame(2, b"a"), ended(0))
         terminal = sb.pty.create("x", on_data=fail)
         with self.assertRaises(KeyError):
-            terminal.wait(10)
+            terminal.wait(60)
         terminal.close()
 
     def test_what_is_typed_resized_signalled_and_killed_arrives(self) -> None:
@@ -109,7 +109,7 @@ class PtyTest(PtyCase):
         terminal.signal("SIGINT")
         terminal.send_input(b"x" * 200_000)
         terminal.kill()
-        self.assertEqual(sb.pty.wait(terminal.id, 10), 137)
+        self.assertEqual(sb.pty.wait(terminal.id, 60), 137)
         typed = b"".join(one for one in heard if isinstance(one, bytes))
         self.assertEqual(typed, "grüße\n".encode() + b"\x03" + b"x" * 200_000)
         self.assertTrue(all(len(one) <= 65536 for one in heard if isinstance(one, bytes)))
@@ -162,9 +162,9 @@ class PtyTest(PtyCase):
         terminal = self.sandbox(frames).pty.create(on_data=lambda data: None)
         terminal.close()
         terminal.close()
-        self.assertTrue(heard.wait(10))
+        self.assertTrue(heard.wait(60))
         self.assertEqual(said, [(8, b"\x03\xe8")])
-        for call in (lambda: terminal.send_input("x"), lambda: terminal.wait(10)):
+        for call in (lambda: terminal.send_input("x"), lambda: terminal.wait(60)):
             with self.assertRaises(ConnectionError) as caught:
                 call()
             self.assertEqual(caught.exception.code, "pty_detached")
@@ -201,8 +201,8 @@ class PtyTest(PtyCase):
             with self.assertRaises(TimeoutError):
                 terminal.wait(0.05)
             terminal.kill()
-            self.assertEqual(terminal.wait(10), 137)
-        self.assertEqual(sb.pty.create(timeout_ms=30).wait(10), 137)
+            self.assertEqual(terminal.wait(60), 137)
+        self.assertEqual(sb.pty.create(timeout_ms=30).wait(60), 137)
 
     def test_refusals_are_the_errors_of_every_call(self) -> None:
         unauthorized = json_answer({"error": "invalid api key"}, 401)
@@ -315,7 +315,7 @@ class AsyncPtyTest(PtyCase):
             await terminal.send_input("hi")
             await sb.pty.resize(terminal.id, 9, 8)
             await terminal.kill()
-            return await sb.pty.wait(terminal, 10)
+            return await sb.pty.wait(terminal, 60)
 
         self.assertEqual(self.use(frames, use), 137)
         self.assertEqual(seen, [b"bye"])
@@ -344,7 +344,7 @@ class AsyncPtyTest(PtyCase):
             yield ended(137)
 
         async def use(sb):
-            return await (await sb.pty.create(timeout_ms=20)).wait(10)
+            return await (await sb.pty.create(timeout_ms=20)).wait(60)
 
         self.assertEqual(self.use(frames, use), 137)
 

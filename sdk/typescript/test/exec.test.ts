@@ -143,17 +143,17 @@ test("an aborted signal interrupts this exec and throws the signal's reason", as
 });
 
 test("a signal that aborts before the exec has an id still stops the code", async (t) => {
+  const control = new AbortController();
   const { sandbox, server } = await sandboxOn(t, (asked, response) => {
     if (asked.url.endsWith("/interrupt")) return response.writeHead(204).end();
+    control.abort(new DOMException("too long", "TimeoutError"));
     setTimeout(() => {
       response.writeHead(200, HEAD);
       response.flushHeaders();
     }, 50);
     return true;
   });
-  await assert.rejects(sandbox.runCode("x", { signal: AbortSignal.timeout(10) }), {
-    name: "TimeoutError",
-  });
+  await assert.rejects(sandbox.runCode("x", { signal: control.signal }), { name: "TimeoutError" });
   await eventually(() => server.targets().includes(`POST ${EXECS}/${EXEC_ID}/interrupt`));
 });
 

@@ -178,7 +178,7 @@ export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 /** Resolves when `holds` does; for what happens in the server. */
 export async function eventually(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
+  const deadline = performance.now() + 60_000;
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`never: ${holds}`);
     await new Promise((soon) => setTimeout(soon, 5));

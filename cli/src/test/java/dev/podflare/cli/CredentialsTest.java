@@ -92,7 +92,7 @@ class CredentialsTest {
     do {
       assertThat(Credentials.read(file()).orElseThrow()).isIn(SOME, other);
     } while (!writer.isDone());
-    writer.get(10, TimeUnit.SECONDS);
+    writer.get(60, TimeUnit.SECONDS);
     try (Stream<Path> files = Files.list(file().getParent())) {
       assertThat(files).containsExactly(file());
     }

@@ -38,7 +38,7 @@ import org.junit.jupiter.api.Test;
 
 class AgentConnectionTest {
 
-  private static final Duration SOON = Duration.ofSeconds(10);
+  private static final Duration SOON = Duration.ofSeconds(60);
   private static final ExecCall CODE =
       new ExecCall(Language.PYTHON, "1", Map.of(), Optional.empty());
 
@@ -66,7 +66,7 @@ class AgentConnectionTest {
   }
 
   private static <T> T get(Future<T> future) throws Exception {
-    return future.get(10, TimeUnit.SECONDS);
+    return future.get(60, TimeUnit.SECONDS);
   }
 
   private static List<GuestEvent> allEvents(GuestExec exec) throws Exception {

@@ -182,11 +182,11 @@ class FuzzTest {
           guest.sendRaw(bytes);
         }
       } catch (IOException hostHasLeft) {
-        assertThat(host.lost()).succeedsWithin(Duration.ofSeconds(10));
+        assertThat(host.lost()).succeedsWithin(Duration.ofSeconds(60));
       }
       guest.die();
 
-      GuestLoss loss = host.lost().get(10, TimeUnit.SECONDS);
+      GuestLoss loss = host.lost().get(60, TimeUnit.SECONDS);
       assertThat(loss.cause().orElse(null))
           .as(loss.sentence())
           .satisfiesAnyOf(
@@ -195,7 +195,7 @@ class FuzzTest {
               cause -> assertThat(cause).isInstanceOf(JacksonException.class));
       for (CompletableFuture<?> call : calls) {
         try {
-          call.get(10, TimeUnit.SECONDS);
+          call.get(60, TimeUnit.SECONDS);
         } catch (ExecutionException failure) {
           assertThat(failure).hasCauseInstanceOf(GuestException.class);
         }

@@ -44,7 +44,7 @@ class HostileGuestTest {
 
   /** The connection has ended because the guest did this, and no frame is read any more. */
   private void assertViolation(String whatTheGuestDid) throws Exception {
-    GuestLoss loss = host.lost().get(10, TimeUnit.SECONDS);
+    GuestLoss loss = host.lost().get(60, TimeUnit.SECONDS);
     assertThat(loss.kind()).isEqualTo(GuestLoss.Kind.VIOLATION);
     assertThat(loss.sentence())
         .startsWith("The guest broke the agent protocol: ")
@@ -320,7 +320,7 @@ class HostileGuestTest {
   private GuestTerminal openTerminal() throws Exception {
     var opening = calling(() -> host.terminal(SHELL));
     guest.send(FrameKind.STARTED, guest.receiveOpen(), "{\"pid\":7}");
-    return opening.get(10, TimeUnit.SECONDS);
+    return opening.get(60, TimeUnit.SECONDS);
   }
 
   @ParameterizedTest
@@ -459,7 +459,7 @@ class HostileGuestTest {
     guest.sendRaw(header(100, FrameKind.HELLO.number(), 0));
     guest.sendRaw(bytes("{"));
     guest.die();
-    assertThat(host.lost().get(10, TimeUnit.SECONDS).kind()).isEqualTo(GuestLoss.Kind.ENDED);
+    assertThat(host.lost().get(60, TimeUnit.SECONDS).kind()).isEqualTo(GuestLoss.Kind.ENDED);
   }
 
   @Test

@@ -24,7 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Guests that do not answer a host's new beginning as an agent does. */
 class HostileResumeTest {
 
-  private static final Duration PATIENCE = Duration.ofSeconds(20);
+  private static final Duration PATIENCE = Duration.ofSeconds(60);
   private static final int WORDS = 48;
 
   private SocketChannel host;
@@ -57,7 +57,7 @@ class HostileResumeTest {
 
   private static Throwable failureOf(Future<AgentConnection> resumed) throws Exception {
     try {
-      resumed.get(20, TimeUnit.SECONDS).close();
+      resumed.get(60, TimeUnit.SECONDS).close();
       throw new AssertionError("the connection was resumed");
     } catch (ExecutionException failed) {
       return failed.getCause();
@@ -91,7 +91,7 @@ class HostileResumeTest {
     byte[] words = hearWords();
     assertThat(words).startsWith(ScriptedGuest.TOKEN.bytes());
     say(words, number(7));
-    try (AgentConnection connection = resumed.get(20, TimeUnit.SECONDS)) {
+    try (AgentConnection connection = resumed.get(60, TimeUnit.SECONDS)) {
       assertThat(connection.lost()).isNotDone();
     }
   }
@@ -103,7 +103,7 @@ class HostileResumeTest {
     byte[] token = ScriptedGuest.TOKEN.bytes();
     say(new byte[100_000], token, "0123456789abcdef".getBytes(StandardCharsets.US_ASCII));
     say(number(3), ScriptedGuest.frame(FrameKind.STDOUT, 1, new byte[5]), token, words, number(9));
-    try (AgentConnection connection = resumed.get(20, TimeUnit.SECONDS)) {
+    try (AgentConnection connection = resumed.get(60, TimeUnit.SECONDS)) {
       assertThat(connection.lost()).isNotDone();
     }
   }
@@ -156,8 +156,8 @@ class HostileResumeTest {
   void aStreamOfBeforeIsNotSpokenOnAgain() throws Exception {
     Future<AgentConnection> resumed = resume(PATIENCE);
     say(hearWords(), number(0), ScriptedGuest.frame(FrameKind.STDOUT, 1, new byte[1]));
-    try (AgentConnection connection = resumed.get(20, TimeUnit.SECONDS)) {
-      assertThat(connection.lost().get(20, TimeUnit.SECONDS).kind())
+    try (AgentConnection connection = resumed.get(60, TimeUnit.SECONDS)) {
+      assertThat(connection.lost().get(60, TimeUnit.SECONDS).kind())
           .isEqualTo(GuestLoss.Kind.VIOLATION);
     }
   }

@@ -34,7 +34,7 @@ class OutboxTest {
   }
 
   private static Deadline soon() {
-    return Deadline.in(Duration.ofSeconds(10));
+    return Deadline.in(Duration.ofSeconds(60));
   }
 
   /** Lets the frames go that are queued, and counts them up to the last one. */
@@ -109,6 +109,6 @@ class OutboxTest {
           }
         });
     outbox.close();
-    assertThat(waiting.get(10, TimeUnit.SECONDS)).isTrue();
+    assertThat(waiting.get(60, TimeUnit.SECONDS)).isTrue();
   }
 }

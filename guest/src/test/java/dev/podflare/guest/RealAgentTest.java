@@ -33,7 +33,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Both ends of the protocol against each other: this one, and guest/agent on the host's Python. */
 class RealAgentTest {
 
-  private static final Duration LONG = Duration.ofSeconds(20);
+  private static final Duration LONG = Duration.ofSeconds(60);
 
   @TempDir private Path directory;
   private RealAgent agent;
@@ -238,7 +238,7 @@ class RealAgentTest {
     GuestExec exec = exec(Language.BASH, "sleep 20");
     agent.kill();
     assertThatThrownBy(exec::awaitEnd).isInstanceOf(GuestLostException.class);
-    assertThat(connection.lost().get(10, TimeUnit.SECONDS).kind()).isEqualTo(GuestLoss.Kind.ENDED);
+    assertThat(connection.lost().get(60, TimeUnit.SECONDS).kind()).isEqualTo(GuestLoss.Kind.ENDED);
   }
 
   // ---- terminals ----

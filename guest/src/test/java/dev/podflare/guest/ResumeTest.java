@@ -31,7 +31,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** A host that takes over from another, wherever that was cut off: against the real agent. */
 class ResumeTest {
 
-  private static final Duration LONG = Duration.ofSeconds(20);
+  private static final Duration LONG = Duration.ofSeconds(60);
 
   @TempDir private Path directory;
   private RealAgent agent;

@@ -131,7 +131,7 @@ class LeaseTest {
   private static <T> List<T> runAll(List<Callable<T>> tasks) throws Exception {
     try (ExecutorService threads = Executors.newFixedThreadPool(tasks.size())) {
       List<T> results = new ArrayList<>();
-      for (Future<T> result : threads.invokeAll(tasks, 50, TimeUnit.SECONDS)) {
+      for (Future<T> result : threads.invokeAll(tasks, 150, TimeUnit.SECONDS)) {
         results.add(result.get());
       }
       return results;

@@ -31,7 +31,7 @@ class ProcessIdentityTest {
     ProcessIdentity identity = ProcessIdentity.of(process.pid()).orElseThrow();
     assertThat(identity.isAlive()).isTrue();
     process.getOutputStream().close();
-    assertThat(process.waitFor(10, TimeUnit.SECONDS)).isTrue();
+    assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
     assertThat(identity.isAlive()).isFalse();
     assertThat(identity.handle()).isEmpty();
   }

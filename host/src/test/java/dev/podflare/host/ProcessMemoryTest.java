@@ -59,7 +59,7 @@ class ProcessMemoryTest {
   @AfterEach
   void stop() throws Exception {
     process.destroyForcibly();
-    assertThat(process.waitFor(10, TimeUnit.SECONDS)).isTrue();
+    assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
   }
 
   private static Extent pages(long first, long count) {

@@ -7,7 +7,7 @@ import java.util.function.BooleanSupplier;
 /** Waits for what happens in another thread or process. */
 final class Eventually {
 
-  private static final Duration LIMIT = Duration.ofSeconds(20);
+  private static final Duration LIMIT = Duration.ofSeconds(90);
   private static final Duration PAUSE = Duration.ofMillis(5);
 
   private Eventually() {}

@@ -273,13 +273,16 @@ final class FakePodflare implements AutoCloseable {
   }
 
   private void exec(HttpExchange exchange, String id, JsonNode body) throws IOException {
+    String code = body.path("code").asString();
+    CountDownLatch woken = new CountDownLatch(1);
+    if (code.startsWith("sleep")) {
+      sleepers.put(id, woken); // Before anybody can know of the exec, and interrupt it.
+    }
     execs.add(body);
     exchange.getResponseHeaders().set("Content-Type", "application/x-ndjson");
     OutputStream out = exchange.getResponseBody();
-    String code = body.path("code").asString();
     switch (code.split(" ", 2)[0]) {
       case "sleep" -> {
-        CountDownLatch woken = sleepers.computeIfAbsent(id, _ -> new CountDownLatch(1));
         begin(exchange, out, event("stdout", "asleep\n"));
         await(woken);
         end(out, 130, "interrupted", true);
@@ -360,7 +363,7 @@ final class FakePodflare implements AutoCloseable {
 
   private static void await(CountDownLatch latch) {
     try {
-      if (!latch.await(20, TimeUnit.SECONDS)) {
+      if (!latch.await(60, TimeUnit.SECONDS)) {
         throw new IllegalStateException("nobody interrupted the code");
       }
     } catch (InterruptedException e) {

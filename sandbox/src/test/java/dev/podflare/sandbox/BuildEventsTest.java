@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 
 class BuildEventsTest {
 
-  private static final Duration LONG = Duration.ofSeconds(20);
+  private static final Duration LONG = Duration.ofSeconds(60);
   private static final ExecEvent.Exit EXIT =
       new ExecEvent.Exit(0, ExecEvent.Reason.OK, true, Duration.ofSeconds(1));
 
@@ -55,7 +55,7 @@ class BuildEventsTest {
           }
         });
     assertThat(next()).hasSize(1);
-    assertThat(said.get(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(said.get(60, TimeUnit.SECONDS)).isTrue();
     assertThat(next()).containsExactly(text(2));
   }
 

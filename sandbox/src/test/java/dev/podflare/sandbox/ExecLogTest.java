@@ -178,7 +178,7 @@ class ExecLogTest {
     }
     log.stopWriting();
     assertThat(log.tryToWrite()).isFalse();
-    assertThat(waiter.get(10, TimeUnit.SECONDS)).isTrue();
+    assertThat(waiter.get(60, TimeUnit.SECONDS)).isTrue();
     log.stopWriting();
     assertThat(log.tryToWrite()).isTrue();
     log.append(List.of(EXIT));

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.Test;
 
 class GateTest {
 
-  private static final Duration LONG = Duration.ofSeconds(30);
+  private static final Duration LONG = Duration.ofSeconds(60);
 
   private final Gate gate = new Gate();
 
@@ -53,10 +53,10 @@ class GateTest {
       Future<Gate.Pass> later = threads.submit(gate::enter);
       assertThat(later.state()).isEqualTo(Future.State.RUNNING);
       inside.close();
-      Gate.Pass first = alone.get(30, TimeUnit.SECONDS).orElseThrow();
+      Gate.Pass first = alone.get(60, TimeUnit.SECONDS).orElseThrow();
       assertThat(later.state()).isEqualTo(Future.State.RUNNING);
       first.close();
-      later.get(30, TimeUnit.SECONDS).close();
+      later.get(60, TimeUnit.SECONDS).close();
     }
   }
 
@@ -81,7 +81,7 @@ class GateTest {
             }));
       }
       for (Future<?> one : all) {
-        one.get(30, TimeUnit.SECONDS);
+        one.get(60, TimeUnit.SECONDS);
       }
     }
   }

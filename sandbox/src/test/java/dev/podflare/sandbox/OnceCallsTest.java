@@ -151,9 +151,9 @@ class OnceCallsTest {
             }));
       }
       start.countDown();
-      SandboxId one = answers.getFirst().get(20, TimeUnit.SECONDS);
+      SandboxId one = answers.getFirst().get(60, TimeUnit.SECONDS);
       for (Future<SandboxId> answer : answers) {
-        assertThat(answer.get(20, TimeUnit.SECONDS)).isEqualTo(one);
+        assertThat(answer.get(60, TimeUnit.SECONDS)).isEqualTo(one);
       }
     }
     assertThat(calls).hasValue(1);

@@ -253,7 +253,7 @@ class OpenSandboxesTest {
         }
         start.countDown();
         for (Future<?> change : changes) {
-          change.get(30, TimeUnit.SECONDS);
+          change.get(60, TimeUnit.SECONDS);
         }
       }
       assertWrittenDown();

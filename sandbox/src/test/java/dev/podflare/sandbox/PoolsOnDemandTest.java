@@ -76,7 +76,7 @@ class PoolsOnDemandTest {
   }
 
   private Machine nextMade() throws InterruptedException {
-    Machine machine = made.poll(10, TimeUnit.SECONDS);
+    Machine machine = made.poll(60, TimeUnit.SECONDS);
     assertThat(machine).as("a machine that waits").isNotNull();
     return machine;
   }
@@ -115,7 +115,7 @@ class PoolsOnDemandTest {
     nextMade();
     available.set(PER_SANDBOX * 3 / 2);
     assertThat(pools.take(id)).isPresent();
-    long deadline = System.nanoTime() + Duration.ofSeconds(10).toNanos();
+    long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
     while (pools.counters().orElseThrow().target() > 0) {
       assertThat(System.nanoTime()).as("the pool ends").isLessThan(deadline);
       Thread.sleep(5);
@@ -135,7 +135,7 @@ class PoolsOnDemandTest {
     nextMade();
     begun();
     nextMade();
-    assertThat(waiting.get(1).exit().get(10, TimeUnit.SECONDS)).isNotNull();
+    assertThat(waiting.get(1).exit().get(60, TimeUnit.SECONDS)).isNotNull();
     assertThat(waiting.get(2).hasEnded()).isFalse();
     assertThat(pools.counters().orElseThrow().target()).isEqualTo(8);
   }

@@ -36,9 +36,9 @@ class TurnsTest {
     var last = await(third).thenRun(() -> order.add(3));
     var first = await(second).thenRun(() -> order.add(2));
     turns.release();
-    first.get(10, TimeUnit.SECONDS);
+    first.get(60, TimeUnit.SECONDS);
     turns.release();
-    last.get(10, TimeUnit.SECONDS);
+    last.get(60, TimeUnit.SECONDS);
     assertThat(order).containsExactly(2, 3);
   }
 
@@ -49,7 +49,7 @@ class TurnsTest {
     Turns.Place third = turns.queue();
     CompletableFuture<Boolean> waiter = await(second);
     second.giveUp();
-    assertThat(waiter.get(10, TimeUnit.SECONDS)).isFalse();
+    assertThat(waiter.get(60, TimeUnit.SECONDS)).isFalse();
     turns.release();
     assertThat(third.await()).isTrue();
     assertThat(turns.tryTake()).isFalse();
@@ -79,7 +79,7 @@ class TurnsTest {
               }
             });
     waiter.interrupt();
-    assertThat(waiter.join(Duration.ofSeconds(10))).isTrue();
+    assertThat(waiter.join(Duration.ofSeconds(60))).isTrue();
     turns.release();
     assertThat(turns.tryTake()).isTrue();
   }

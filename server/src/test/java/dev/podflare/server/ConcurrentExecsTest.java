@@ -50,7 +50,7 @@ class ConcurrentExecsTest {
             }));
       }
       for (Future<Void> call : calls) {
-        call.get(20, TimeUnit.SECONDS);
+        call.get(60, TimeUnit.SECONDS);
       }
     }
   }
@@ -59,7 +59,7 @@ class ConcurrentExecsTest {
   private static void print(SandboxesInMemory.Script script, String text, CountDownLatch allRun) {
     try {
       allRun.countDown();
-      assertThat(allRun.await(20, TimeUnit.SECONDS)).isTrue();
+      assertThat(allRun.await(60, TimeUnit.SECONDS)).isTrue();
       for (int line = 0; line < LINES; line++) {
         script.emit(new ExecEvent.Stdout(text + " " + line));
       }

@@ -145,7 +145,7 @@ class ExecCallsTest {
     }
     Thread talker = Thread.ofVirtual().start(() -> talkOn(script));
 
-    assertThat(script.closed.poll(10, TimeUnit.SECONDS)).isTrue();
+    assertThat(script.closed.poll(60, TimeUnit.SECONDS)).isTrue();
     talker.interrupt();
     assertThat(server.get("/v1/sandboxes/" + id).status()).isEqualTo(200);
   }
@@ -169,7 +169,7 @@ class ExecCallsTest {
                 + "\"first_seq\":0}");
     assertThat(server.get(path + "/execs").json().required("execs")).hasSize(1);
     assertThat(server.post(path + "/execs/" + exec + "/interrupt", "").status()).isEqualTo(204);
-    assertThat(server.sandboxes.interruptedExecs.poll(10, TimeUnit.SECONDS).value())
+    assertThat(server.sandboxes.interruptedExecs.poll(60, TimeUnit.SECONDS).value())
         .isEqualTo(exec);
   }
 
@@ -210,7 +210,7 @@ class ExecCallsTest {
 
     RunningServer.Answer answer = server.get(path + "/execs/" + exec + "/stream?from=7");
 
-    assertThat(server.sandboxes.attached.poll(10, TimeUnit.SECONDS)).isEqualTo(7);
+    assertThat(server.sandboxes.attached.poll(60, TimeUnit.SECONDS)).isEqualTo(7);
     assertThat(answer.body().lines().findFirst())
         .contains(
             "{\"type\":\"gap\",\"data\":{\"from\":7,\"to\":12},\"seq\":0,\"ts\":1776510028036}");
@@ -255,7 +255,7 @@ class ExecCallsTest {
     String id = server.create();
 
     assertThat(server.post("/v1/sandboxes/" + id + "/interrupt", "").status()).isEqualTo(204);
-    assertThat(server.sandboxes.interrupted.poll(10, TimeUnit.SECONDS).value()).isEqualTo(id);
+    assertThat(server.sandboxes.interrupted.poll(60, TimeUnit.SECONDS).value()).isEqualTo(id);
   }
 
   private static void talkOn(SandboxesInMemory.Script script) {

@@ -26,7 +26,7 @@ final class RunningServer implements AutoCloseable {
   /** Held here, because a logger that nobody holds forgets its level. */
   private static final Logger WEB_SERVER_LOG = Logger.getLogger("io.helidon");
 
-  private static final Duration DEADLINE = Duration.ofSeconds(20);
+  private static final Duration DEADLINE = Duration.ofSeconds(60);
   private static final JsonMapper JSON = JsonMapper.builder().build();
 
   final SandboxesInMemory sandboxes = new SandboxesInMemory();

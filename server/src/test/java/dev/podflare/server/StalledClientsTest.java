@@ -15,7 +15,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class StalledClientsTest {
 
-  private static final Duration LIMIT = Duration.ofMillis(300);
+  /** A client that does not stall must never seem to, on a machine that does much else. */
+  private static final Duration LIMIT = Duration.ofSeconds(2);
 
   private RunningServer server;
 
@@ -63,7 +64,7 @@ class StalledClientsTest {
           .getOutputStream()
           .write((head + "{\"code\":\"\"}").getBytes(StandardCharsets.US_ASCII));
 
-      assertThat(script.closed.poll(20, TimeUnit.SECONDS)).isTrue();
+      assertThat(script.closed.poll(60, TimeUnit.SECONDS)).isTrue();
     }
     talker.interrupt();
   }

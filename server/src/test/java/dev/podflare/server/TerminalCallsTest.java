@@ -46,7 +46,7 @@ class TerminalCallsTest {
     final BlockingQueue<String> frames = new LinkedBlockingQueue<>();
 
     String next() throws InterruptedException {
-      String frame = frames.poll(20, TimeUnit.SECONDS);
+      String frame = frames.poll(60, TimeUnit.SECONDS);
       assertThat(frame).isNotNull();
       return frame;
     }
@@ -92,7 +92,7 @@ class TerminalCallsTest {
     return credentials
         .on(client.newWebSocketBuilder())
         .buildAsync(URI.create("ws://127.0.0.1:" + server.address().getPort() + path), heard)
-        .get(20, TimeUnit.SECONDS);
+        .get(60, TimeUnit.SECONDS);
   }
 
   private String pty(String query) {
@@ -107,11 +107,11 @@ class TerminalCallsTest {
     server.sandboxes.terminal.say("hello");
     assertThat(heard.next()).isEqualTo("bytes hello");
     socket.sendBinary(ByteBuffer.wrap("typed".getBytes(StandardCharsets.UTF_8)), true).join();
-    assertThat(server.sandboxes.terminal.typed.poll(20, TimeUnit.SECONDS)).isEqualTo("typed");
+    assertThat(server.sandboxes.terminal.typed.poll(60, TimeUnit.SECONDS)).isEqualTo("typed");
     server.sandboxes.terminal.exit(3, Optional.empty());
     assertThat(heard.next()).isEqualTo("text {\"exit\":{\"code\":3}}");
     assertThat(heard.next()).isEqualTo("close 1000");
-    assertThat(server.sandboxes.terminal.closed.poll(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(server.sandboxes.terminal.closed.poll(60, TimeUnit.SECONDS)).isTrue();
     assertThat(server.sandboxes.opened)
         .containsExactly(new OpenTerminal("bash -l", 80, 24, Optional.empty()));
   }
@@ -121,7 +121,7 @@ class TerminalCallsTest {
     connect(pty("?cmd=top%20-d%201&cols=132&rows=50&cwd=%2Ftmp")).abort();
     assertThat(server.sandboxes.opened)
         .containsExactly(new OpenTerminal("top -d 1", 132, 50, Optional.of("/tmp")));
-    assertThat(server.sandboxes.terminal.closed.poll(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(server.sandboxes.terminal.closed.poll(60, TimeUnit.SECONDS)).isTrue();
   }
 
   @Test
@@ -144,7 +144,7 @@ class TerminalCallsTest {
   @Test
   void aSizeAtAttachingIsPassedOn() throws Exception {
     connect(pty("?pty=" + server.sandboxes.terminal.id + "&cols=99"));
-    assertThat(server.sandboxes.terminal.told.poll(20, TimeUnit.SECONDS)).isEqualTo("99x24");
+    assertThat(server.sandboxes.terminal.told.poll(60, TimeUnit.SECONDS)).isEqualTo("99x24");
   }
 
   @ParameterizedTest
@@ -162,7 +162,7 @@ class TerminalCallsTest {
     int half = frame.length() / 2;
     socket.sendText(frame.substring(0, half), false).join();
     socket.sendText(frame.substring(half), true).join();
-    assertThat(server.sandboxes.terminal.told.poll(20, TimeUnit.SECONDS)).isEqualTo(told);
+    assertThat(server.sandboxes.terminal.told.poll(60, TimeUnit.SECONDS)).isEqualTo(told);
   }
 
   @ParameterizedTest
@@ -182,7 +182,7 @@ class TerminalCallsTest {
     heard.next();
     socket.sendText(frame, true).join();
     assertThat(heard.next()).isEqualTo("close 1007");
-    assertThat(server.sandboxes.terminal.closed.poll(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(server.sandboxes.terminal.closed.poll(60, TimeUnit.SECONDS)).isTrue();
     assertThat(server.sandboxes.terminal.told).isEmpty();
   }
 
@@ -206,7 +206,7 @@ class TerminalCallsTest {
       byte[] end = socket.getInputStream().readAllBytes();
       assertThat(new String(end, StandardCharsets.ISO_8859_1)).contains("\u0003\u00f1"); // 1009
     }
-    assertThat(server.sandboxes.terminal.closed.poll(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(server.sandboxes.terminal.closed.poll(60, TimeUnit.SECONDS)).isTrue();
   }
 
   @Test
@@ -256,7 +256,7 @@ class TerminalCallsTest {
     WebSocket socket = connect(pty(""));
     heard.next();
     socket.sendClose(WebSocket.NORMAL_CLOSURE, "").join();
-    assertThat(server.sandboxes.terminal.closed.poll(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(server.sandboxes.terminal.closed.poll(60, TimeUnit.SECONDS)).isTrue();
     assertThat(server.sandboxes.terminal.told).isEmpty();
   }
 
@@ -428,7 +428,7 @@ class TerminalCallsTest {
   @Test
   void aSilentTerminalPingsAndAClientThatAnswersIsKept() throws Exception {
     server.close();
-    Duration limit = Duration.ofMillis(400);
+    Duration limit = Duration.ofSeconds(2);
     server = RunningServer.withStallLimit(limit);
     sandbox = server.create();
     connect(pty(""));
@@ -441,11 +441,11 @@ class TerminalCallsTest {
   @Test
   void aClientThatAnswersNothingIsCut() throws Exception {
     server.close();
-    server = RunningServer.withStallLimit(Duration.ofMillis(400));
+    server = RunningServer.withStallLimit(Duration.ofSeconds(2));
     sandbox = server.create();
     try (Socket socket = server.connect()) {
       shakeHands(socket);
-      assertThat(server.sandboxes.terminal.closed.poll(20, TimeUnit.SECONDS)).isTrue();
+      assertThat(server.sandboxes.terminal.closed.poll(60, TimeUnit.SECONDS)).isTrue();
     }
   }
 }

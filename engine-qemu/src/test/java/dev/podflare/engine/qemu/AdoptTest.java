@@ -90,7 +90,7 @@ class AdoptTest {
       return List.of(new MicroVmId(said.readLine()), new MicroVmId(said.readLine()));
     } finally {
       server.destroyForcibly();
-      assertThat(server.waitFor(10, TimeUnit.SECONDS)).isTrue();
+      assertThat(server.waitFor(60, TimeUnit.SECONDS)).isTrue();
     }
   }
 

@@ -276,7 +276,7 @@ class JailTest {
 
   /** The kernel takes a process out of its group a moment after its parent learns of its end. */
   private static void removeOnceEmpty(ControlGroup group) throws Exception {
-    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
     while (true) {
       try {
         group.close();
@@ -316,7 +316,7 @@ class JailTest {
     List<String> words = new ArrayList<>(List.of(executable.toString()));
     words.addAll(arguments);
     Process process = new ProcessBuilder(words).start();
-    assertThat(process.waitFor(20, TimeUnit.SECONDS)).isTrue();
+    assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
     return new Ended(
         process.exitValue(),
         new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8),

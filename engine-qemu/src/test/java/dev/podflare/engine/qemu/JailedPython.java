@@ -97,6 +97,6 @@ final class JailedPython implements AutoCloseable {
   @Override
   public void close() throws IOException {
     channel.close();
-    process.destroyForcibly().onExit().orTimeout(10, TimeUnit.SECONDS).join();
+    process.destroyForcibly().onExit().orTimeout(60, TimeUnit.SECONDS).join();
   }
 }

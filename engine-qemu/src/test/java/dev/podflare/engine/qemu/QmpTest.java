@@ -67,7 +67,7 @@ class QmpTest {
   }
 
   private static String outcome(CompletableFuture<String> call) throws Exception {
-    return call.get(10, TimeUnit.SECONDS);
+    return call.get(60, TimeUnit.SECONDS);
   }
 
   @Test
@@ -86,7 +86,7 @@ class QmpTest {
       assertThat(command.path("execute").asString()).isEqualTo("migrate");
       assertThat(command.path("arguments").path("uri").asString()).isEqualTo("unix:/a \"b\"\n");
       monitor.answer(command, "{\"n\": 1}");
-      assertThat(answer.get(10, TimeUnit.SECONDS).path("n").asInt()).isEqualTo(1);
+      assertThat(answer.get(60, TimeUnit.SECONDS).path("n").asInt()).isEqualTo(1);
     }
   }
 
@@ -127,7 +127,7 @@ class QmpTest {
       CompletableFuture<String> call = call(qmp, "stop");
       JsonNode command = monitor.command();
       monitor.say("{\"event\":\"SHUTDOWN\",\"data\":{\"guest\":true}}\n");
-      Qmp.Event event = events.poll(10, TimeUnit.SECONDS);
+      Qmp.Event event = events.poll(60, TimeUnit.SECONDS);
       assertThat(event.name()).isEqualTo("SHUTDOWN");
       assertThat(event.data().path("guest").asBoolean()).isTrue();
       assertThat(call).isNotDone();
@@ -256,7 +256,7 @@ class QmpTest {
     CompletableFuture<Qmp> connecting = monitor.connecting(QmpTest::ignore);
     monitor.accept();
     monitor.end();
-    assertThatThrownBy(() -> connecting.get(10, TimeUnit.SECONDS))
+    assertThatThrownBy(() -> connecting.get(60, TimeUnit.SECONDS))
         .isInstanceOf(ExecutionException.class)
         .cause()
         .isInstanceOfSatisfying(

@@ -62,7 +62,7 @@ class ReapTest {
     } finally {
       server.destroyForcibly();
     }
-    assertThat(server.waitFor(10, TimeUnit.SECONDS)).isTrue();
+    assertThat(server.waitFor(60, TimeUnit.SECONDS)).isTrue();
 
     VmDirectory files = new VmDirectory(directory.resolve("vm").resolve(left.value()));
     Journal journal = Journal.read(files.journal()).orElseThrow();

@@ -44,7 +44,7 @@ final class ScriptedMonitor implements AutoCloseable {
     accept();
     say(GREETING);
     answer(command(), "{}");
-    return connected.get(10, TimeUnit.SECONDS);
+    return connected.get(60, TimeUnit.SECONDS);
   }
 
   CompletableFuture<Qmp> connecting(Consumer<Qmp.Event> listener) {

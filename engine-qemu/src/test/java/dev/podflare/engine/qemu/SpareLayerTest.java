@@ -14,7 +14,7 @@ class SpareLayerTest {
 
   /** There is no event to wait for: nobody but a cut wants it, and a cut does not wait. */
   private static boolean eventuallyBecomes(SpareLayer spare, Path to) throws Exception {
-    long end = System.nanoTime() + Duration.ofSeconds(20).toNanos();
+    long end = System.nanoTime() + Duration.ofSeconds(60).toNanos();
     while (System.nanoTime() < end) {
       if (spare.becomes(to)) {
         return true;

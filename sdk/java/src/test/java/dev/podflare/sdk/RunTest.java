@@ -88,7 +88,7 @@ class RunTest {
               }
               reply.send(ScriptedServer.STREAM_HEAD);
               reply.chunk(stdout(0, "first"));
-              assertThat(heard.await(30, TimeUnit.SECONDS)).isTrue();
+              assertThat(heard.await(60, TimeUnit.SECONDS)).isTrue();
               reply.chunk(exit(1, 0));
               reply.send("0\r\n\r\n");
             });
@@ -143,7 +143,7 @@ class RunTest {
   }
 
   @Test
-  @Timeout(30)
+  @Timeout(120)
   void aStreamThatBreaksIsGoneOnWithBehindItsLastEvent() throws Exception {
     AtomicInteger attachments = new AtomicInteger();
     // A connection that breaks at once can take its head with it, and then nothing is known.
@@ -183,7 +183,7 @@ class RunTest {
   }
 
   @Test
-  @Timeout(30)
+  @Timeout(120)
   void anExecThatIsNotKeptHasAnUnknownOutcome() throws Exception {
     Semaphore heard = new Semaphore(0);
     try (ScriptedServer server =
@@ -240,7 +240,7 @@ class RunTest {
       try (Stream<Event> events = sb.stream("code")) {
         assertThat(events.findFirst()).get().isInstanceOf(Event.Stdout.class);
       }
-      assertThat(gone.await(30, TimeUnit.SECONDS)).isTrue();
+      assertThat(gone.await(60, TimeUnit.SECONDS)).isTrue();
     }
   }
 
@@ -252,14 +252,14 @@ class RunTest {
       Flow.Publisher<Event> publisher = sb.publish("code", ExecOptions.python());
       Listener listener = new Listener(3);
       publisher.subscribe(listener);
-      assertThat(listener.ended.await(30, TimeUnit.SECONDS)).isTrue();
+      assertThat(listener.ended.await(60, TimeUnit.SECONDS)).isTrue();
       assertThat(listener.failure.get()).isNull();
       assertThat(listener.events).hasSize(3).last().isInstanceOf(Event.Exit.class);
       assertThat(execs(server)).hasSize(1);
 
       Listener second = new Listener(1);
       publisher.subscribe(second);
-      assertThat(second.ended.await(30, TimeUnit.SECONDS)).isTrue();
+      assertThat(second.ended.await(60, TimeUnit.SECONDS)).isTrue();
       assertThat(second.failure.get()).isInstanceOf(IllegalStateException.class);
       assertThat(execs(server)).hasSize(1);
     }
@@ -272,7 +272,7 @@ class RunTest {
         Sandbox sb = client.create()) {
       Listener listener = new Listener(0);
       sb.publish("code", ExecOptions.python()).subscribe(listener);
-      assertThat(listener.ended.await(30, TimeUnit.SECONDS)).isTrue();
+      assertThat(listener.ended.await(60, TimeUnit.SECONDS)).isTrue();
       assertThat(listener.failure.get()).isInstanceOf(IllegalArgumentException.class);
     }
   }
