@@ -3,11 +3,7 @@ package dev.podflare.sdk.tools;
 /** A part of what a model is told. */
 public sealed interface Content {
 
-  /**
-   * Text.
-   *
-   * @param text never empty
-   */
+  /** Text. That of the tools here is never empty. */
   record Text(String text) implements Content {}
 
   /**

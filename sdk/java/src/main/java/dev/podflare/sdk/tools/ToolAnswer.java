@@ -7,22 +7,37 @@ import java.util.stream.Collectors;
 /**
  * What a model is told of one call.
  *
- * @param content a text first, then the pictures; never empty
+ * @param content one part or more; from the tools here a text, then the pictures
  * @param isError whether it failed; the text then says what happened, why, and what to try
  */
 public record ToolAnswer(List<Content> content, boolean isError) {
   public ToolAnswer {
     content = List.copyOf(content);
+    if (content.isEmpty()) {
+      throw new IllegalArgumentException("an answer has at least one part");
+    }
+  }
+
+  /** What a tool of your own says when it has done its work. */
+  public static ToolAnswer of(String text) {
+    return told(text, false);
+  }
+
+  /** What a tool of your own says when it has failed: what happened, why, and what to try. */
+  public static ToolAnswer failed(String text) {
+    return told(text, true);
   }
 
   /**
-   * An answer of one text, such as a tool of your own gives. It is cut in the middle where the
-   * limits say so; halves of surrogate pairs, which no provider takes, are replaced; and where
-   * there is no text, it says that.
+   * The same in a form that providers take: each text is cut in the middle where the limits say so,
+   * halves of surrogate pairs are replaced, and a text that is empty says that there is nothing.
    */
-  public static ToolAnswer of(String text, boolean isError, ToolLimits limits) {
-    String told = Texts.cut(Texts.clean(text), limits.characters());
-    return told(told.isEmpty() ? "(nothing)" : told, isError);
+  public ToolAnswer within(ToolLimits limits) {
+    List<Content> parts = new ArrayList<>();
+    for (Content part : content) {
+      parts.add(part instanceof Content.Text text ? within(text, limits) : part);
+    }
+    return new ToolAnswer(parts, isError);
   }
 
   /** All the text of it. */
@@ -31,6 +46,11 @@ public record ToolAnswer(List<Content> content, boolean isError) {
         .filter(Content.Text.class::isInstance)
         .map(part -> ((Content.Text) part).text())
         .collect(Collectors.joining("\n"));
+  }
+
+  private static Content.Text within(Content.Text text, ToolLimits limits) {
+    String told = Texts.cut(Texts.clean(text.text()), limits.characters());
+    return new Content.Text(told.isEmpty() ? "(nothing)" : told);
   }
 
   static ToolAnswer told(String text, boolean isError) {

@@ -156,10 +156,12 @@ class SandboxToolsTest {
 
   @Test
   void an_answer_of_ones_own_is_never_empty_and_never_too_long() {
-    assertThat(ToolAnswer.of("", false, ToolLimits.usual()).text()).isEqualTo("(nothing)");
-    assertThat(ToolAnswer.of("x".repeat(99), true, ToolLimits.usual().withCharacters(10)).text())
-        .startsWith("xxxxxx\n[… 89 characters")
-        .endsWith("\nxxxx");
+    ToolLimits few = ToolLimits.usual().withCharacters(10);
+    assertThat(ToolAnswer.of("").within(few)).isEqualTo(ToolAnswer.of("(nothing)"));
+    assertThat(ToolAnswer.of("a\ud800").within(few)).isEqualTo(ToolAnswer.of("a\ufffd"));
+    ToolAnswer cut = ToolAnswer.failed("x".repeat(99)).within(few);
+    assertThat(cut.text()).startsWith("xxxxxx\n[… 89 characters").endsWith("\nxxxx");
+    assertThat(cut.isError()).isTrue();
   }
 
   private String edit(Object... input) {

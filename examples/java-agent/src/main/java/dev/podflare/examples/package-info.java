@@ -1,0 +1,5 @@
+/** An agent on Podflare and Anthropic's client library. */
+@NullMarked
+package dev.podflare.examples;
+
+import org.jspecify.annotations.NullMarked;
