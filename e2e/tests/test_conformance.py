@@ -69,3 +69,27 @@ class TypeScriptTest(Case):
             check=False,
         )
         self.assertEqual(ran.returncode, 0, ran.stdout[-6000:])
+
+
+class JavaTest(Case):
+    """Conversations with a model by Anthropic's library, and the example, of the Java SDK, which need a server."""
+
+    deadline_seconds = 600.0
+
+    def test_what_needs_a_server_runs(self) -> None:
+        ran = subprocess.run(
+            [
+                "mvn", "-B", "-o", "-q", "-pl", "sdk/java,sdk/java-anthropic,examples/java-agent", "surefire:test",
+                "-Dtest.tags=live", "-Dtest.excludedTags=none", "-Dtest=ConversationsTest,AgentTest",
+                "-Dsurefire.failIfNoSpecifiedTests=false",
+            ],
+            cwd=REPOSITORY,
+            env=self.server.client_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=self.deadline_seconds - 30,
+            check=False,
+        )  # fmt: skip
+        self.assertEqual(ran.returncode, 0, ran.stdout[-6000:])

@@ -132,6 +132,12 @@ final class TerminalSocket implements WsListener {
     }
   }
 
+  /** How a client finds out whether this server still lives. */
+  @Override
+  public void onPing(WsSession session, BufferData payload) {
+    session.pong(payload);
+  }
+
   @Override
   public void onMessage(WsSession session, String text, boolean last) {
     json.append(text);

@@ -66,6 +66,13 @@ class TerminalCallsTest {
     }
 
     @Override
+    public CompletionStage<?> onPong(WebSocket socket, ByteBuffer payload) {
+      frames.add("pong " + StandardCharsets.UTF_8.decode(payload));
+      socket.request(1);
+      return null;
+    }
+
+    @Override
     public CompletionStage<?> onClose(WebSocket socket, int code, String reason) {
       frames.add("close " + code);
       return null;
@@ -97,6 +104,14 @@ class TerminalCallsTest {
 
   private String pty(String query) {
     return "/v1/sandboxes/" + sandbox + "/pty" + query;
+  }
+
+  @Test
+  void aPingIsAnsweredWithWhatItBrought() throws Exception {
+    WebSocket socket = connect(pty(""));
+    assertThat(heard.next()).startsWith("text ");
+    socket.sendPing(ByteBuffer.wrap("still there?".getBytes(StandardCharsets.UTF_8))).join();
+    assertThat(heard.next()).isEqualTo("pong still there?");
   }
 
   @Test

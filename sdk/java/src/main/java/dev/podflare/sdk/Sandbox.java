@@ -382,7 +382,7 @@ public final class Sandbox implements AutoCloseable {
     Answer answer = open(Call.post(path("/exec"), options.fields(code)).waiting());
     EventReader.Reattach again =
         answer
-            .header("X-Exec-Id")
+            .header(Transport.EXEC_ID)
             .<EventReader.Reattach>map(exec -> seq -> new Exec(this, exec).open(seq))
             .orElse(null);
     return new EventReader(client.transport(), answer, 0, again);

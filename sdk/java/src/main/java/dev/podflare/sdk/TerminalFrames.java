@@ -28,8 +28,14 @@ final class TerminalFrames implements WebSocket.Listener {
   private static final int MOST_WAITING_BYTES = 1024 * 1024;
   private static final int LONGEST_TEXT = 64 * 1024;
   private static final int TAKEN_OVER = 4001;
+  private static final Duration PING_EVERY = Duration.ofSeconds(5);
+
+  /** The server reads nothing for 30 s when the program takes no input. */
+  private static final Duration LONGEST_SILENCE = Duration.ofSeconds(45);
 
   private final @Nullable Consumer<byte[]> onData;
+  private final Duration pingEvery;
+  private final Duration longestSilence;
   private final CompletableFuture<Fields> hello = new CompletableFuture<>();
   private final CompletableFuture<TerminalExit> exit = new CompletableFuture<>();
   private volatile @Nullable WebSocket socket;
@@ -44,8 +50,24 @@ final class TerminalFrames implements WebSocket.Listener {
 
   private final StringBuilder text = new StringBuilder();
 
+  /** Whether a frame has been asked for; else this side is what is silent. */
+  private volatile boolean listens;
+
+  private volatile long heardAt = System.nanoTime();
+
+  /** The last one, which may wait behind what could not be sent yet. */
+  private volatile CompletableFuture<?> ping = CompletableFuture.completedFuture(null);
+
   TerminalFrames(@Nullable Consumer<byte[]> onData) {
+    this(onData, PING_EVERY, LONGEST_SILENCE);
+  }
+
+  /** Pings so often, and takes a server that says nothing for so long for lost. */
+  TerminalFrames(
+      @Nullable Consumer<byte[]> onData, Duration pingEvery, Duration longestSilence) {
     this.onData = onData;
+    this.pingEvery = pingEvery;
+    this.longestSilence = longestSilence;
   }
 
   Fields awaitHello(String host, Duration longest) {
@@ -112,11 +134,71 @@ final class TerminalFrames implements WebSocket.Listener {
   @Override
   public void onOpen(WebSocket opened) {
     socket = opened;
-    opened.request(1);
+    listen(opened);
+    beatLater(opened);
+  }
+
+  /**
+   * Sends a ping now and then, since a connection that breaks is not always told: the JDK's client
+   * can lose the end of a WebSocket, and a host that is gone says nothing at all.
+   */
+  private void beat(WebSocket open) {
+    if (exit.isDone()) {
+      return;
+    }
+    long silent = System.nanoTime() - heardAt;
+    if (listens && silent > longestSilence.toNanos()) {
+      lose(open, "the server said nothing for " + longestSilence.toMillis() / 1000.0 + " s", null);
+      return;
+    }
+    if (ping.isDone()) {
+      ping = open.sendPing(ByteBuffer.allocate(0));
+      ping.whenComplete((sent, failure) -> {
+        if (failure != null) {
+          lose(open, Transport.why(failure), failure);
+        }
+      });
+    }
+    beatLater(open);
+  }
+
+  private void beatLater(WebSocket open) {
+    CompletableFuture.delayedExecutor(pingEvery.toNanos(), TimeUnit.NANOSECONDS)
+        .execute(() -> beat(open));
+  }
+
+  private void lose(WebSocket open, String why, @Nullable Throwable cause) {
+    fail(broken(why, cause));
+    open.abort();
+  }
+
+  private void listen(WebSocket open) {
+    heardAt = System.nanoTime();
+    listens = true;
+    open.request(1);
+  }
+
+  /** A frame has come, and the next is not asked for yet. */
+  private void heard() {
+    listens = false;
+    heardAt = System.nanoTime();
+  }
+
+  @Override
+  public @Nullable CompletionStage<?> onPing(WebSocket open, ByteBuffer payload) {
+    listen(open); // The JDK's client answers it.
+    return null;
+  }
+
+  @Override
+  public @Nullable CompletionStage<?> onPong(WebSocket open, ByteBuffer payload) {
+    listen(open);
+    return null;
   }
 
   @Override
   public @Nullable CompletionStage<?> onText(WebSocket open, CharSequence part, boolean isLast) {
+    heard();
     if (text.length() + part.length() > LONGEST_TEXT) {
       fail(Failures.badAnswer("the server sent a text frame of more than 64 KiB", null));
       open.abort();
@@ -134,12 +216,13 @@ final class TerminalFrames implements WebSocket.Listener {
         return null;
       }
     }
-    open.request(1);
+    listen(open);
     return null;
   }
 
   @Override
   public @Nullable CompletionStage<?> onBinary(WebSocket open, ByteBuffer data, boolean isLast) {
+    heard();
     byte[] bytes = new byte[data.remaining()];
     data.get(bytes);
     if (onData != null) {
@@ -151,7 +234,7 @@ final class TerminalFrames implements WebSocket.Listener {
         end();
         return null;
       }
-      open.request(1);
+      listen(open);
       return null;
     }
     lock.lock();
@@ -166,7 +249,7 @@ final class TerminalFrames implements WebSocket.Listener {
     } finally {
       lock.unlock();
     }
-    open.request(1);
+    listen(open);
     return null;
   }
 
@@ -306,7 +389,7 @@ final class TerminalFrames implements WebSocket.Listener {
       }
       WebSocket open = socket;
       if (letGo && open != null) {
-        open.request(1);
+        listen(open);
       }
       return count;
     }

@@ -32,6 +32,9 @@ import org.jspecify.annotations.Nullable;
  * twice: it is repeatable, or goes under an idempotency key. Running code is neither.
  */
 final class Transport {
+  /** Under which the server keeps an exec's output. */
+  static final String EXEC_ID = "X-Exec-Id";
+
   static final int LONGEST_JSON = 64 * 1024 * 1024;
   private static final int LONGEST_ERROR = 64 * 1024;
   private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(10);
@@ -192,13 +195,48 @@ final class Transport {
     if (patience != null) {
       request.timeout(patience);
     }
+    Head head = new Head(patience);
     try {
-      return answer(http.send(request.build(), head -> new BodyStream(patience)), patience);
+      return answer(http.send(request.build(), head), patience);
     } catch (InterruptedException interrupted) {
       throw Failures.interrupted("waited for the server", interrupted);
     } catch (IOException failure) {
+      Answer begun = begun(head.info, failure, patience);
+      if (begun != null) {
+        return begun;
+      }
       throw translated(failure, patience);
     }
+  }
+
+  /** Keeps an answer's head, since the client loses it when the body breaks at its beginning. */
+  private static final class Head implements HttpResponse.BodyHandler<BodyStream> {
+    private final @Nullable Duration patience;
+    private volatile HttpResponse.@Nullable ResponseInfo info;
+
+    Head(@Nullable Duration patience) {
+      this.patience = patience;
+    }
+
+    @Override
+    public HttpResponse.BodySubscriber<BodyStream> apply(HttpResponse.ResponseInfo info) {
+      this.info = info;
+      return new BodyStream(patience);
+    }
+  }
+
+  /**
+   * The answer that broke right behind its head, if that says under which id the exec goes on; its
+   * body breaks at the first read, and then the reader attaches again.
+   */
+  private @Nullable Answer begun(
+      HttpResponse.@Nullable ResponseInfo head, IOException failure, @Nullable Duration patience) {
+    if (head == null || head.headers().firstValue(EXEC_ID).isEmpty()) {
+      return null;
+    }
+    BodyStream broken = new BodyStream(patience);
+    broken.onError(failure);
+    return new Answer(settings.host(), head.statusCode(), head.headers(), broken, patience);
   }
 
   /** Sends a long body, for which the server is silent only while nothing of it moves either. */

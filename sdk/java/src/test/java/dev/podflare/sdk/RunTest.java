@@ -146,7 +146,6 @@ class RunTest {
   @Timeout(120)
   void aStreamThatBreaksIsGoneOnWithBehindItsLastEvent() throws Exception {
     AtomicInteger attachments = new AtomicInteger();
-    // A connection that breaks at once can take its head with it, and then nothing is known.
     Semaphore heard = new Semaphore(0);
     try (ScriptedServer server =
             new ScriptedServer((request, reply) -> {
@@ -179,6 +178,32 @@ class RunTest {
       String stream = "GET /v1/sandboxes/" + SANDBOX + "/execs/" + EXEC + "/stream?from=";
       assertThat(server.lines()).contains(stream + 2, stream + 3);
       assertThat(execs(server)).hasSize(1);
+    }
+  }
+
+  @Test
+  @Timeout(120)
+  void aStreamThatBreaksRightBehindItsHeadIsGoneOnWith() throws Exception {
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.target().endsWith("/exec")) {
+                reply.send(
+                    ScriptedServer.STREAM_HEAD.replace(
+                        "\r\n\r\n", "\r\nX-Exec-Id: " + EXEC + "\r\n\r\n"));
+                reply.drop();
+              } else if (request.target().contains("/execs/")) {
+                reply.events(stdout(0, "a"), exit(1, 0));
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      // Which of the two comes first to the client's ears, the head or the end, is a race.
+      for (int i = 0; i < 50; i++) {
+        assertThat(sb.run("code").stdout()).isEqualTo("a");
+      }
+      assertThat(execs(server)).hasSize(50);
     }
   }
 
