@@ -63,8 +63,7 @@ final class TerminalFrames implements WebSocket.Listener {
   }
 
   /** Pings so often, and takes a server that says nothing for so long for lost. */
-  TerminalFrames(
-      @Nullable Consumer<byte[]> onData, Duration pingEvery, Duration longestSilence) {
+  TerminalFrames(@Nullable Consumer<byte[]> onData, Duration pingEvery, Duration longestSilence) {
     this.onData = onData;
     this.pingEvery = pingEvery;
     this.longestSilence = longestSilence;
@@ -116,15 +115,15 @@ final class TerminalFrames implements WebSocket.Listener {
   }
 
   void close() {
-    WebSocket open = socket;
-    if (open != null) {
-      open.abort(); // The program in the terminal runs on.
-    }
     fail(
         new ConnectionException(
             Failure.of("this program has detached from the terminal")
                 .code("detached")
                 .hint("attach to it again by its id")));
+    WebSocket open = socket;
+    if (open != null) {
+      open.abort(); // The program in the terminal runs on.
+    }
   }
 
   InputStream output() {
@@ -146,20 +145,29 @@ final class TerminalFrames implements WebSocket.Listener {
     if (exit.isDone()) {
       return;
     }
-    long silent = System.nanoTime() - heardAt;
-    if (listens && silent > longestSilence.toNanos()) {
-      lose(open, "the server said nothing for " + longestSilence.toMillis() / 1000.0 + " s", null);
-      return;
-    }
-    if (ping.isDone()) {
-      ping = open.sendPing(ByteBuffer.allocate(0));
-      ping.whenComplete((sent, failure) -> {
-        if (failure != null) {
-          lose(open, Transport.why(failure), failure);
-        }
-      });
+    // While this side reads nothing, silence is its own; and a ping to a server that has said its
+    // last would have the system throw away what is still to be read.
+    if (listens) {
+      if (System.nanoTime() - heardAt > longestSilence.toNanos()) {
+        String silence = longestSilence.toMillis() / 1000.0 + " s";
+        lose(open, "the server said nothing for " + silence, null);
+        return;
+      }
+      ping(open);
     }
     beatLater(open);
+  }
+
+  private void ping(WebSocket open) {
+    if (ping.isDone()) {
+      ping =
+          open.sendPing(ByteBuffer.allocate(0))
+              .whenComplete((sent, failure) -> {
+                if (failure != null) {
+                  lose(open, Transport.why(failure), failure);
+                }
+              });
+    }
   }
 
   private void beatLater(WebSocket open) {
@@ -271,7 +279,9 @@ final class TerminalFrames implements WebSocket.Listener {
 
   @Override
   public void onError(WebSocket open, Throwable failure) {
-    fail(broken(Transport.why(failure), failure));
+    // The JDK's client may stumble over an end that comes right behind a frame.
+    String why = failure instanceof InternalError ? "it has ended" : Transport.why(failure);
+    fail(broken(why, failure));
   }
 
   private void tell(Fields message) {

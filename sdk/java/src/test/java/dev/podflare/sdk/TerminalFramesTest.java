@@ -35,9 +35,8 @@ class TerminalFramesTest {
       assertThatThrownBy(frames::awaitExit)
           .isInstanceOf(ConnectionException.class)
           .hasMessageContaining("the server said nothing for 0.3 s")
-          .satisfies(
-              lost ->
-                  assertThat(((PodflareException) lost).code()).contains("terminal_disconnected"));
+          .satisfies(lost ->
+              assertThat(((PodflareException) lost).code()).contains("terminal_disconnected"));
       assertThat(frames.output().read()).isEqualTo(-1);
     }
   }
@@ -51,7 +50,8 @@ class TerminalFramesTest {
               DataInputStream in = new DataInputStream(reply.in());
               while (pings.getCount() > 0) {
                 assertThat(in.readUnsignedByte() & 0x0f).isEqualTo(PING);
-                in.readFully(new byte[(in.readUnsignedByte() & 0x7f) + 4]); // The mask, and no text.
+                in.readFully(
+                    new byte[(in.readUnsignedByte() & 0x7f) + 4]); // The mask, and no text.
                 pings.countDown();
                 frame(reply, PONG, "");
               }
@@ -66,14 +66,17 @@ class TerminalFramesTest {
   }
 
   @Test
-  void aServerThatIsGoneIsFoundOutByTheNextPings() throws Exception {
+  void aServerThatIsGoneIsFoundOutWithoutWaitingForItsSilence() throws Exception {
+    CountDownLatch heard = new CountDownLatch(1);
     try (ScriptedServer server =
             new ScriptedServer((request, reply) -> {
               upgrade(request, reply);
+              heard.await();
               reply.drop();
             });
         Client client = server.client()) {
       TerminalFrames frames = open(client, new TerminalFrames(null, OFTEN, NEVER));
+      heard.countDown();
       assertThatThrownBy(frames::awaitExit)
           .isInstanceOf(ConnectionException.class)
           .hasMessageContaining("the connection to the terminal broke");
