@@ -40,8 +40,7 @@ public final class AnthropicFiles {
   }
 
   /** {@link #put(AnthropicClient, Sandbox, Collection, String)} into {@code /root}. */
-  public static List<String> put(
-      AnthropicClient client, Sandbox sandbox, Collection<String> ids) {
+  public static List<String> put(AnthropicClient client, Sandbox sandbox, Collection<String> ids) {
     return put(client, sandbox, ids, "/root");
   }
 

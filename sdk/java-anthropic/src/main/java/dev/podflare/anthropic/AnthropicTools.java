@@ -85,8 +85,7 @@ public final class AnthropicTools {
   public static final ToolBash20250124 BASH = ToolBash20250124.builder().build();
 
   /** {@code text_editor_20250728}: the sandbox's files. */
-  public static final ToolTextEditor20250728 TEXT_EDITOR =
-      ToolTextEditor20250728.builder().build();
+  public static final ToolTextEditor20250728 TEXT_EDITOR = ToolTextEditor20250728.builder().build();
 
   /** Those that complement each other best: Python with its state, a shell with its own, files. */
   public static final List<ToolUnion> TOOLS =
@@ -150,7 +149,9 @@ public final class AnthropicTools {
    */
   public static ToolResultBlockParam handleCodeExecutionToolUse(
       ToolUseBlock block, Sandbox sandbox) {
-    return result(block, new SandboxTools(sandbox).answerCodeExecution(block.name(), Plain.fields(block._input())));
+    return result(
+        block,
+        new SandboxTools(sandbox).answerCodeExecution(block.name(), Plain.fields(block._input())));
   }
 
   /**
@@ -237,8 +238,7 @@ public final class AnthropicTools {
                 .properties(
                     Tool.InputSchema.Properties.builder()
                         .putAdditionalProperty(
-                            field,
-                            JsonValue.from(Map.of("type", "string", "description", meaning)))
+                            field, JsonValue.from(Map.of("type", "string", "description", meaning)))
                         .build())
                 .addRequired(field)
                 .build())

@@ -26,7 +26,9 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** How a turn is taken apart and its answer put together; {@link ConversationsTest} has the rest. */
+/**
+ * How a turn is taken apart and its answer put together; {@link ConversationsTest} has the rest.
+ */
 class AnthropicToolsTest {
   private static final String SANDBOX = "sbx_0123456789abcdef0123456789abcdef";
   private static final String EVENTS =
@@ -47,7 +49,8 @@ class AnthropicToolsTest {
         "/",
         exchange -> {
           boolean runs = exchange.getRequestURI().getPath().endsWith("/exec");
-          String body = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
+          String body =
+              new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
           if (runs) {
             execs.add(body);
           }
@@ -108,8 +111,7 @@ class AnthropicToolsTest {
                 "tool_use_id",
                 "toolu_1",
                 "content",
-                List.of(
-                    Map.of("type", "text", "text", "stdout:\n42\n\nstderr:\n\nexit_code: 0")),
+                List.of(Map.of("type", "text", "text", "stdout:\n42\n\nstderr:\n\nexit_code: 0")),
                 "is_error",
                 false));
     assertThat(execs).containsExactly("{\"code\":\"print(42)\",\"language\":\"python\"}");
@@ -168,7 +170,9 @@ class AnthropicToolsTest {
             call("toolu_2", "run_python", Map.of("code", "rm")));
     List<Map<String, Object>> results = results(turn, TurnOptions.usual());
     assertThat(results.get(0)).containsEntry("is_error", false);
-    assertThat(results.get(1)).containsEntry("tool_use_id", "toolu_2").containsEntry("is_error", true);
+    assertThat(results.get(1))
+        .containsEntry("tool_use_id", "toolu_2")
+        .containsEntry("is_error", true);
     assertThat(results.get(1).toString()).contains("max_tokens ended your turn");
     assertThat(execs).hasSize(1);
   }

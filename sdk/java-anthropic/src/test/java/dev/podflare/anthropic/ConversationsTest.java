@@ -8,9 +8,9 @@ import com.anthropic.core.http.HttpResponse;
 import com.anthropic.core.http.StreamResponse;
 import com.anthropic.helpers.MessageAccumulator;
 import com.anthropic.models.messages.CodeExecutionTool20250825;
+import com.anthropic.models.messages.ContainerUploadBlockParam;
 import com.anthropic.models.messages.ContentBlock;
 import com.anthropic.models.messages.ContentBlockParam;
-import com.anthropic.models.messages.ContainerUploadBlockParam;
 import com.anthropic.models.messages.Message;
 import com.anthropic.models.messages.MessageCreateParams;
 import com.anthropic.models.messages.MessageParam;
@@ -115,14 +115,12 @@ class ConversationsTest {
                 Tool.InputSchema.builder()
                     .properties(
                         Tool.InputSchema.Properties.builder()
-                            .putAdditionalProperty(
-                                "code", JsonValue.from(Map.of("type", "string")))
+                            .putAdditionalProperty("code", JsonValue.from(Map.of("type", "string")))
                             .build())
                     .addRequired("code")
                     .build())
             .build();
-    MessageCreateParams.Builder conversation =
-        conversation("What is 6 times 7?").addTool(tool);
+    MessageCreateParams.Builder conversation = conversation("What is 6 times 7?").addTool(tool);
     List<Message> had = new ArrayList<>();
     try (Sandbox sandbox = Podflare.create()) {
       while (true) {
@@ -201,8 +199,7 @@ class ConversationsTest {
       List<String> ids = AnthropicFiles.take(client, sandbox, List.of("/root/sum.txt"));
       assertThat(ids).hasSize(1);
       try (HttpResponse content = client.beta().files().download(ids.get(0))) {
-        assertThat(content.body().readAllBytes())
-            .isEqualTo("6.0".getBytes(StandardCharsets.UTF_8));
+        assertThat(content.body().readAllBytes()).isEqualTo("6.0".getBytes(StandardCharsets.UTF_8));
       }
       assertThat(client.beta().files().retrieveMetadata(ids.get(0)).filename())
           .isEqualTo("sum.txt");
