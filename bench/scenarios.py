@@ -20,10 +20,13 @@ from rig.deadline import eventually
 from wire import Wire
 
 MEBI = 1 << 20
+REPOSITORY = Path(__file__).resolve().parent.parent
+JAVA_CLASSES = REPOSITORY / "sdk" / "java" / "target" / "classes"
 
 CREATE = Target(emulated=10, kvm=3)
 WARM_CALL = Target(emulated=4, kvm=1.5)
 TOOL = Target(emulated=2, kvm=2)
+SDK = Target(emulated=0.3, kvm=0.3)
 IDLE_MEMORY = Target(emulated=90, kvm=20)
 SERVER_HEAP = Target(emulated=128, kvm=128)
 
@@ -180,6 +183,24 @@ class Bench:
             wire.request("DELETE", "/mcp", headers=session)
         yield Row("MCP run_python, over run_code (the first 20 of a server)", "ms", first)
         yield Row("MCP run_python, over run_code (after 400)", "ms", samples, TOOL)
+
+    def java_sdk(self) -> Iterator[Row]:
+        """What the Java SDK's call costs beyond a plain one, against a server that answers at once."""
+        if not JAVA_CLASSES.exists():
+            build = ["mvn", "-q", "-pl", "sdk/java", "compile"]
+            subprocess.run(build, cwd=REPOSITORY, check=True, stdin=subprocess.DEVNULL, timeout=600)
+        jars = REPOSITORY / "cli" / "target" / "podflare" / "lib" / "*"
+        java = Path(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
+        measured = subprocess.run(
+            [java, "-cp", f"{JAVA_CLASSES}:{jars}", "sdk/java/bench/Overhead.java", str(self.sizes.calls * 10)],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=300,
+        )
+        yield Row("Java SDK's run, over a plain HTTP call", "ms", [float(line) for line in measured.stdout.split()], SDK)
 
     def streaming(self) -> Iterator[Row]:
         self.wait_for_pool()
