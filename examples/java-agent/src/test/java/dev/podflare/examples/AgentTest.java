@@ -11,11 +11,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The agent, with a fake of the model's API and a real sandbox of the server that the SDK finds. */
+/**
+ * The agent, with a fake of the model's API and a real sandbox of the server that the SDK finds.
+ */
 @Tag("live")
 class AgentTest {
   private static final Path FAKE = Path.of("../../sdk/conformance/messages_api.py");
-  private static final String JAVA = Path.of(System.getProperty("java.home"), "bin/java").toString();
+  private static final String JAVA =
+      Path.of(System.getProperty("java.home"), "bin/java").toString();
 
   @TempDir private Path folder;
 
