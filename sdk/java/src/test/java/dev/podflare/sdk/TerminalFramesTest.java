@@ -20,7 +20,10 @@ class TerminalFramesTest {
   private static final int PING = 9;
   private static final int PONG = 10;
   private static final Duration OFTEN = Duration.ofMillis(20);
-  private static final Duration SOON = Duration.ofMillis(300);
+
+  /** Longer than any pause of a busy machine. */
+  private static final Duration SOON = Duration.ofSeconds(3);
+
   private static final Duration NEVER = Duration.ofDays(1);
 
   @Test
@@ -34,7 +37,7 @@ class TerminalFramesTest {
       TerminalFrames frames = open(client, new TerminalFrames(null, OFTEN, SOON));
       assertThatThrownBy(frames::awaitExit)
           .isInstanceOf(ConnectionException.class)
-          .hasMessageContaining("the server said nothing for 0.3 s")
+          .hasMessageContaining("the server said nothing for 3.0 s")
           .satisfies(lost ->
               assertThat(((PodflareException) lost).code()).contains("terminal_disconnected"));
       assertThat(frames.output().read()).isEqualTo(-1);
@@ -43,16 +46,14 @@ class TerminalFramesTest {
 
   @Test
   void aServerThatAnswersPingsIsNot() throws Exception {
-    CountDownLatch pings = new CountDownLatch(50); // For a second, at least.
     try (ScriptedServer server =
             new ScriptedServer((request, reply) -> {
               upgrade(request, reply);
               DataInputStream in = new DataInputStream(reply.in());
-              while (pings.getCount() > 0) {
+              long end = System.nanoTime() + SOON.multipliedBy(2).toNanos();
+              while (System.nanoTime() < end) {
                 assertThat(in.readUnsignedByte() & 0x0f).isEqualTo(PING);
-                in.readFully(
-                    new byte[(in.readUnsignedByte() & 0x7f) + 4]); // The mask, and no text.
-                pings.countDown();
+                in.readFully(new byte[(in.readUnsignedByte() & 0x7f) + 4]); // The mask, and no text.
                 frame(reply, PONG, "");
               }
               frame(reply, TEXT, "{\"exit\":{\"code\":3}}");
@@ -61,7 +62,6 @@ class TerminalFramesTest {
         Client client = server.client()) {
       TerminalFrames frames = open(client, new TerminalFrames(null, OFTEN, SOON));
       assertThat(frames.awaitExit().code()).isEqualTo(3);
-      assertThat(pings.await(0, TimeUnit.SECONDS)).isTrue();
     }
   }
 
@@ -97,7 +97,7 @@ class TerminalFramesTest {
           new TerminalFrames(
               bytes -> {
                 // Longer than the silence that is borne.
-                assertThat(await(told, SOON.multipliedBy(3))).isFalse();
+                assertThat(await(told, SOON.plusSeconds(1))).isFalse();
                 told.countDown();
               },
               OFTEN,
