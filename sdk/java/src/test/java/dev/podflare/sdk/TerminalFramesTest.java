@@ -53,7 +53,8 @@ class TerminalFramesTest {
               long end = System.nanoTime() + SOON.multipliedBy(2).toNanos();
               while (System.nanoTime() < end) {
                 assertThat(in.readUnsignedByte() & 0x0f).isEqualTo(PING);
-                in.readFully(new byte[(in.readUnsignedByte() & 0x7f) + 4]); // The mask, and no text.
+                in.readFully(
+                    new byte[(in.readUnsignedByte() & 0x7f) + 4]); // The mask, and no text.
                 frame(reply, PONG, "");
               }
               frame(reply, TEXT, "{\"exit\":{\"code\":3}}");
