@@ -73,17 +73,16 @@ final class ExecCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
     String given = sandbox;
-    if (detach || background) {
-      if (given == null) {
-        throw new CommandLine.ParameterException(
-            spec.commandLine(), "--detach and --background need --sandbox, which stays open.");
-      }
-      return detach(api, new Names(api).sandbox(given));
+    boolean isLeft = detach || background;
+    if (isLeft && given == null) {
+      throw new CommandLine.ParameterException(
+          spec.commandLine(), "--detach and --background need --sandbox, which stays open.");
     }
+    LocalApi api = LocalApi.of(server.dataDirectory());
     if (given != null) {
-      return run(api, new Names(api).sandbox(given));
+      String id = new Names(api).sandbox(given);
+      return isLeft ? detach(api, id) : run(api, id);
     }
     String id = api.post("/v1/sandboxes", Map.of("template", template)).path("id").asString();
     try {

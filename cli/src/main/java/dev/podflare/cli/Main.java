@@ -53,6 +53,7 @@ final class Main implements Runnable {
           SpacesCommand.class,
           TemplateCommand.class,
           McpCommand.class,
+          WorkerCommand.class,
           DoctorCommand.class);
 
   @Spec

@@ -31,6 +31,8 @@ class ArchitectureTest {
   private static final String SANDBOX = "dev.podflare.sandbox..";
   private static final String SERVER = "dev.podflare.server..";
   private static final String MCP = "dev.podflare.mcp..";
+  private static final String SDK = "dev.podflare.sdk..";
+  private static final String WORKER = "dev.podflare.worker..";
   private static final String CLI = "dev.podflare.cli..";
 
   /** The QEMU engine's package lies below the one that it implements, and is another module. */
@@ -60,6 +62,10 @@ class ArchitectureTest {
         .definedBy(SERVER)
         .layer("mcp")
         .definedBy(MCP)
+        .layer("sdk")
+        .definedBy(SDK)
+        .layer("worker")
+        .definedBy(WORKER)
         .layer("cli")
         .definedBy(CLI)
         .whereLayer("host")
@@ -76,6 +82,10 @@ class ArchitectureTest {
         .mayOnlyAccessLayers("sandbox", "engine")
         .whereLayer("mcp")
         .mayOnlyAccessLayers("server")
+        .whereLayer("sdk")
+        .mayNotAccessAnyLayer()
+        .whereLayer("worker")
+        .mayOnlyAccessLayers("sdk")
         .withOptionalLayers(true)
         .check(PODFLARE);
   }
@@ -105,7 +115,7 @@ class ArchitectureTest {
   void nothingBelowTheServerKnowsHttp() {
     noClasses()
         .that()
-        .resideOutsideOfPackages(SERVER, MCP, CLI)
+        .resideOutsideOfPackages(SERVER, MCP, SDK, WORKER, CLI)
         .should()
         .dependOnClassesThat()
         .resideInAnyPackage(SERVER, "io.helidon..", "java.net.http..", "com.sun.net.httpserver..")
@@ -124,6 +134,19 @@ class ArchitectureTest {
                 .or(type(MountedCall.class))
                 .and(not(resideInAPackage("io.helidon.."))))
         .check(PODFLARE);
+  }
+
+  @Test
+  void nothingButItsOwnCommandKnowsTheWorker() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackage(WORKER)
+        .and()
+        .areNotAssignableTo(WorkerCommand.class)
+        .should()
+        .dependOnClassesThat()
+        .resideInAnyPackage(WORKER, SDK)
+        .check(PODFLARE.that(not(resideInAPackage(SDK))));
   }
 
   @Test

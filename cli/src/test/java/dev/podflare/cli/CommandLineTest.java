@@ -39,7 +39,7 @@ class CommandLineTest {
     assertThat(ended.out().replaceAll("\\s+", " "))
         .contains("up", "down", "status", "exec", "doctor", "generate-completion")
         .contains("create", "list", "close", "fork", "tree", "diff", "merge")
-        .contains("freeze", "spaces", "resume", "template", "mcp")
+        .contains("freeze", "spaces", "resume", "template", "mcp", "worker")
         .contains("0 done", "1 it failed", "2 the command line is wrong", "3 no server runs");
     assertThat(ended.error()).isEmpty();
   }
@@ -67,6 +67,7 @@ class CommandLineTest {
         "template list",
         "template delete",
         "mcp",
+        "worker anthropic",
         "execs",
         "attach",
       })
@@ -133,6 +134,8 @@ class CommandLineTest {
         "exec --background 1",
         "create --cpus many",
         "create --env A",
+        "worker",
+        "worker anthropic --max-sessions many",
       })
   void arguments_that_are_missing_or_too_many_are_a_wrong_command_line(String line) {
     Ended ended = run(line.split(" "));

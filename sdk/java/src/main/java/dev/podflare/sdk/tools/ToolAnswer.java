@@ -1,5 +1,6 @@
 package dev.podflare.sdk.tools;
 
+import dev.podflare.sdk.PodflareException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
@@ -38,6 +39,14 @@ public record ToolAnswer(List<Content> content, boolean isError) {
       parts.add(part instanceof Content.Text text ? within(text, limits) : part);
     }
     return new ToolAnswer(parts, isError);
+  }
+
+  /**
+   * What a model is told of a failure of the sandbox, for tools of your own: what happened, why,
+   * and what to try.
+   */
+  public static ToolAnswer of(PodflareException failed) {
+    return Advice.about(failed);
   }
 
   /** All the text of it. */

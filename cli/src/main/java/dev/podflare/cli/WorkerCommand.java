@@ -1,0 +1,168 @@
+package dev.podflare.cli;
+
+import dev.podflare.sdk.Client;
+import dev.podflare.sdk.PodflareException;
+import dev.podflare.worker.EnvironmentKey;
+import dev.podflare.worker.EnvironmentWorker;
+import java.net.URI;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Runs the tool calls of a provider's managed agents. */
+@Command(
+    name = "worker",
+    description = "Runs the tool calls of a provider's managed agents in sandboxes.",
+    mixinStandardHelpOptions = true,
+    versionProvider = Version.class)
+@SuppressWarnings("NullAway.Init") // picocli sets the field before a command runs.
+final class WorkerCommand implements Runnable {
+
+  @Spec private CommandSpec spec;
+
+  @Override
+  public void run() {
+    throw new ParameterException(
+        spec.commandLine(), "Say which provider's: podflare worker anthropic");
+  }
+
+  @Command(
+      name = "anthropic",
+      description = {
+        "Serves a self-hosted environment of Anthropic's managed agents, until stopped.",
+        "Polls its queue, and runs the tool calls of each session in a sandbox of its own.",
+        "The server is the one of $PODFLARE_HOSTD_URL and $PODFLARE_API_KEY, or else this",
+        "machine's. docs/worker.md has more."
+      },
+      mixinStandardHelpOptions = true,
+      versionProvider = Version.class)
+  int anthropic(
+      @Mixin ServerOptions server,
+      @Option(
+              names = "--environment",
+              paramLabel = "ID",
+              description = "The environment's id (default: $ANTHROPIC_ENVIRONMENT_ID).")
+          @Nullable String environment,
+      @Option(
+              names = "--key-file",
+              paramLabel = "FILE",
+              description =
+                  "A file of mode 0600 with the environment's key (default:"
+                      + " $ANTHROPIC_ENVIRONMENT_KEY).")
+          @Nullable Path keyFile,
+      @Option(
+              names = "--base-url",
+              paramLabel = "URL",
+              description =
+                  "Where the provider's API is (default: $ANTHROPIC_BASE_URL, or"
+                      + " https://api.anthropic.com).")
+          @Nullable String baseUrl,
+      @Option(
+              names = "--max-sessions",
+              paramLabel = "N",
+              defaultValue = "4",
+              description = "How many sessions are served at once (default: ${DEFAULT-VALUE}).")
+          int maxSessions,
+      @Option(
+              names = "--max-idle",
+              paramLabel = "SECONDS",
+              defaultValue = "60",
+              description =
+                  "How long after the end of a turn a session is kept; its sandbox stays longer"
+                      + " (default: ${DEFAULT-VALUE}).")
+          int maxIdle,
+      @Option(
+              names = "--sandbox-lifetime",
+              paramLabel = "HOURS",
+              defaultValue = "168",
+              description =
+                  "How long a session's sandbox lives at most (default: ${DEFAULT-VALUE}).")
+          int lifetime,
+      @Option(
+              names = "--template",
+              paramLabel = "NAME",
+              description = "What sandboxes are copies of.")
+          @Nullable String template,
+      @Option(names = "--no-egress", description = "Sandboxes have no way to the outside.")
+          boolean noEgress,
+      @Option(
+              names = "--custom-tool",
+              paramLabel = "NAME",
+              description =
+                  "Also answers the agent's custom tool of this name: run_python or run_bash.")
+          @Nullable List<String> customTools)
+      throws CommandFailure {
+    ServerLog.begin();
+    EnvironmentWorker.Settings settings;
+    try {
+      settings =
+          new EnvironmentWorker.Settings(
+              URI.create(
+                  given(baseUrl, "ANTHROPIC_BASE_URL", EnvironmentWorker.PROVIDER.toString())),
+              given(environment, "ANTHROPIC_ENVIRONMENT_ID", ""),
+              EnvironmentKey.of(keyFile, System.getenv()),
+              maxSessions,
+              Duration.ofSeconds(maxIdle),
+              template,
+              !noEgress,
+              Duration.ofHours(lifetime),
+              customTools == null ? Set.of() : Set.copyOf(customTools));
+    } catch (IllegalArgumentException wrong) {
+      throw new CommandFailure(String.valueOf(wrong.getMessage()), wrong);
+    }
+    Credentials credentials = Credentials.ofClient(server.dataDirectory());
+    try (Client client =
+        Client.builder().host(credentials.host()).apiKey(credentials.api_key()).build()) {
+      client.list(labels -> labels.metadata("anthropic-environment", settings.environment()));
+      serve(new EnvironmentWorker(settings, client));
+      return 0;
+    } catch (PodflareException unusable) {
+      throw new CommandFailure(
+          "there is no Podflare server to run sandboxes on: " + unusable.getMessage(), unusable);
+    } catch (IllegalStateException refused) {
+      throw new CommandFailure(String.valueOf(refused.getMessage()), refused);
+    }
+  }
+
+  private static void serve(EnvironmentWorker worker) {
+    CountDownLatch stopped = new CountDownLatch(1);
+    AtomicBoolean isOrderly = new AtomicBoolean();
+    Runtime.getRuntime()
+        .addShutdownHook(Thread.ofPlatform().unstarted(() -> end(worker, stopped, isOrderly)));
+    try {
+      worker.run();
+      isOrderly.set(true);
+    } finally {
+      stopped.countDown();
+    }
+  }
+
+  /** The JVM ends when its hooks do: this one waits until work is answered, or given back. */
+  private static void end(
+      EnvironmentWorker worker, CountDownLatch stopped, AtomicBoolean isOrderly) {
+    worker.stop();
+    try {
+      stopped.await();
+    } catch (InterruptedException hurried) {
+      Thread.currentThread().interrupt();
+    }
+    if (isOrderly.get()) {
+      // To be asked to end is no failure; the JVM's own code would be that of the signal.
+      Runtime.getRuntime().halt(0);
+    }
+  }
+
+  private static String given(@Nullable String option, String variable, String otherwise) {
+    return option == null ? ServerOptions.fromEnvironment(variable, otherwise) : option;
+  }
+}
