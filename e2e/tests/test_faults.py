@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rig import host
@@ -59,27 +60,44 @@ class GuestFaultTest(Case):
             "            memory.seek(start)\n"
             "            try: memory.write(b'\\xff' * (end - start))\n"
             "            except OSError: pass\n"
-            "import time; time.sleep(60)",
+            "import time; time.sleep(5)",
             language="python",
         )
 
-    def test_a_machine_that_is_killed_ends_the_call_at_once(self) -> None:
-        sandbox = self.new_sandbox()
-        machine = self.machine_of(sandbox)
-        with self.rest.stream(sandbox, "import time\nprint('on')\ntime.sleep(60)") as stream:
-            stream.first("stdout")
-            killed = time.monotonic()
-            host.kill(machine)
-            ran = stream.rest()
-        self.assertLess(ran.arrived[-1].at - killed, 30)
-        self.assertEqual((ran.reason, ran.state_kept), ("killed", False))
-        self.assert_lost(sandbox, machine)
+    def assert_within_a_second(self, taken: Callable[[], float]) -> None:
+        """A busy host makes one try late, hardly all."""
+        tries = [taken()]
+        while tries[-1] > 1 and len(tries) < 5:
+            tries.append(taken())
+        self.assertLessEqual(tries[-1], 1, tries)
 
-    def test_a_machine_that_is_killed_while_idle_is_noticed(self) -> None:
-        sandbox = self.new_sandbox()
-        machine = self.machine_of(sandbox)
-        host.kill(machine)
-        self.assert_lost(sandbox, machine)
+    def test_a_machine_that_is_killed_ends_the_call_within_a_second(self) -> None:
+        def taken() -> float:
+            sandbox = self.new_sandbox()
+            machine = self.machine_of(sandbox)
+            with self.rest.stream(sandbox, "import time\nprint('on')\ntime.sleep(60)") as stream:
+                stream.first("stdout")
+                killed = time.monotonic()
+                host.kill(machine)
+                ran = stream.rest()
+            self.assertEqual((ran.reason, ran.state_kept), ("killed", False))
+            self.assert_lost(sandbox, machine)
+            return ran.arrived[-1].at - killed
+
+        self.assert_within_a_second(taken)
+
+    def test_a_machine_that_is_killed_while_idle_is_noticed_within_a_second(self) -> None:
+        def taken() -> float:
+            sandbox = self.new_sandbox()
+            machine = self.machine_of(sandbox)
+            host.kill(machine)
+            killed = time.monotonic()
+            eventually("the sandbox is marked", lambda: self.is_marked(sandbox), 30)
+            noticed = time.monotonic() - killed
+            self.assert_lost(sandbox, machine)
+            return noticed
+
+        self.assert_within_a_second(taken)
 
     def test_exhausted_memory_ends_the_process_and_says_oom(self) -> None:
         sandbox = self.new_sandbox()

@@ -199,9 +199,11 @@ outward = socket.create_connection(({outside.OUTSIDE!r}, {outside.PORT}), 60)
 cat > /opt/asks.py <<'END'
 import time, urllib.request
 while True:
+    # Before it asks: a cut may come between an answer and its writing down.
+    name = open('/proc/sys/kernel/hostname').read()
     try:
         urllib.request.urlopen({address!r}, timeout=2).read()
-        open('/opt/answered', 'a').write(open('/proc/sys/kernel/hostname').read())
+        open('/opt/answered', 'a').write(name)
     except OSError:
         pass
     time.sleep(0.1)

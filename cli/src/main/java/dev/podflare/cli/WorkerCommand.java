@@ -1,7 +1,5 @@
 package dev.podflare.cli;
 
-import dev.podflare.sdk.Client;
-import dev.podflare.sdk.PodflareException;
 import dev.podflare.worker.EnvironmentKey;
 import dev.podflare.worker.EnvironmentWorker;
 import java.net.URI;
@@ -9,8 +7,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Set;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -120,46 +116,8 @@ final class WorkerCommand implements Runnable {
     } catch (IllegalArgumentException wrong) {
       throw new CommandFailure(String.valueOf(wrong.getMessage()), wrong);
     }
-    Credentials credentials = Credentials.ofClient(server.dataDirectory());
-    try (Client client =
-        Client.builder().host(credentials.host()).apiKey(credentials.api_key()).build()) {
-      client.list(labels -> labels.metadata("anthropic-environment", settings.environment()));
-      serve(new EnvironmentWorker(settings, client));
-      return 0;
-    } catch (PodflareException unusable) {
-      throw new CommandFailure(
-          "there is no Podflare server to run sandboxes on: " + unusable.getMessage(), unusable);
-    } catch (IllegalStateException refused) {
-      throw new CommandFailure(String.valueOf(refused.getMessage()), refused);
-    }
-  }
-
-  private static void serve(EnvironmentWorker worker) {
-    CountDownLatch stopped = new CountDownLatch(1);
-    AtomicBoolean isOrderly = new AtomicBoolean();
-    Runtime.getRuntime()
-        .addShutdownHook(Thread.ofPlatform().unstarted(() -> end(worker, stopped, isOrderly)));
-    try {
-      worker.run();
-      isOrderly.set(true);
-    } finally {
-      stopped.countDown();
-    }
-  }
-
-  /** The JVM ends when its hooks do: this one waits until work is answered, or given back. */
-  private static void end(
-      EnvironmentWorker worker, CountDownLatch stopped, AtomicBoolean isOrderly) {
-    worker.stop();
-    try {
-      stopped.await();
-    } catch (InterruptedException hurried) {
-      Thread.currentThread().interrupt();
-    }
-    if (isOrderly.get()) {
-      // To be asked to end is no failure; the JVM's own code would be that of the signal.
-      Runtime.getRuntime().halt(0);
-    }
+    ServedEnvironment.serve(settings, Credentials.ofClient(server.dataDirectory()));
+    return 0;
   }
 
   private static String given(@Nullable String option, String variable, String otherwise) {

@@ -143,6 +143,8 @@ class ArchitectureTest {
         .resideOutsideOfPackage(WORKER)
         .and()
         .areNotAssignableTo(WorkerCommand.class)
+        .and()
+        .areNotAssignableTo(ServedEnvironment.class)
         .should()
         .dependOnClassesThat()
         .resideInAnyPackage(WORKER, SDK)
