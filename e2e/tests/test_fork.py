@@ -558,7 +558,7 @@ class ForkSizeTest(Case):
         self.forks_with_its_disk(memory_mb=512)
 
     def test_a_large_machine_with_a_large_disk(self) -> None:
-        if suite.scale() is suite.ALL:
+        if suite.scale() is not suite.FAST:
             self.forks_with_its_disk(memory_mb=2048, disk_mb=16384)
         else:
             self.forks_with_its_disk(disk_mb=8192)

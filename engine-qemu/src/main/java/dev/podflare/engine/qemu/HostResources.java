@@ -99,8 +99,30 @@ final class HostResources implements AutoCloseable {
       return new HostResources(
           directory, lease, SandboxNetwork.existing(lease), ControlGroup.existing(name));
     } catch (IOException | IllegalArgumentException e) {
-      throw new EngineException(
-          EngineException.Kind.FAILED, "the journal in " + directory.path() + " can't be used", e);
+      throw unusableJournal(directory, e);
+    }
+  }
+
+  private static EngineException unusableJournal(VmDirectory directory, Exception cause) {
+    return new EngineException(
+        EngineException.Kind.FAILED,
+        "the journal in " + directory.path() + " can't be used",
+        cause);
+  }
+
+  /**
+   * Kills what still runs of a microVM of a dead server, and does not wait for its end. {@link
+   * #recover} does: for a process that is not its child, the JDK looks again after a third of a
+   * second at the soonest, so many are killed before the first is waited for.
+   */
+  static void kill(VmDirectory directory) throws EngineException {
+    try {
+      Journal journal = Journal.read(directory.journal()).orElse(null);
+      if (journal != null) {
+        killProcessesOf(journal, new Lease(journal.lease()));
+      }
+    } catch (IOException | IllegalArgumentException e) {
+      throw unusableJournal(directory, e);
     }
   }
 
@@ -108,7 +130,8 @@ final class HostResources implements AutoCloseable {
    * The journal may have been written before the process started. But its user is nobody else's, so
    * whatever runs under that user is this microVM.
    */
-  private static void endProcessesOf(Journal journal, Lease lease) throws IOException {
+  private static List<ProcessHandle> killProcessesOf(Journal journal, Lease lease)
+      throws IOException {
     List<ProcessHandle> found = new ArrayList<>();
     ProcessIdentity known = journal.process();
     if (known != null) {
@@ -119,8 +142,12 @@ final class HostResources implements AutoCloseable {
         found.add(process);
       }
     }
-    for (ProcessHandle process : found) {
-      process.destroyForcibly();
+    found.forEach(ProcessHandle::destroyForcibly);
+    return found;
+  }
+
+  private static void endProcessesOf(Journal journal, Lease lease) throws IOException {
+    for (ProcessHandle process : killProcessesOf(journal, lease)) {
       try {
         process.onExit().get(10, TimeUnit.SECONDS);
       } catch (InterruptedException e) {

@@ -562,9 +562,12 @@ public final class QemuEngine implements Engine {
       for (Path path : directories) {
         MicroVmId id = new MicroVmId(path.getFileName().toString());
         if (!isOurs(id)) {
-          HostResources.recover(new VmDirectory(path)).close();
+          HostResources.kill(new VmDirectory(path));
           reaped.add(id);
         }
+      }
+      for (MicroVmId id : reaped) {
+        HostResources.recover(new VmDirectory(machines.resolve(id.value()))).close();
       }
     } catch (IOException | IllegalArgumentException e) {
       throw new EngineException(
