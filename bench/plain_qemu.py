@@ -86,6 +86,7 @@ def by_file(image: Path, directory: Path) -> tuple[float, float]:
         pause = time.perf_counter() - began
         with Guest(image, child_place, ["-incoming", "defer"]) as child:
             child.qmp.migrate("migrate-incoming", f"exec:cat {state}")
+            child.qmp.run("cont")  # The parent stood still, and so does what comes of it.
             child.await_running()
             return pause * 1000, (time.perf_counter() - began) * 1000
 
