@@ -86,75 +86,72 @@ final class HostResources implements AutoCloseable {
         ControlGroup.existing(directory.path().getFileName().toString()));
   }
 
-  /** What a microVM of a dead server holds, and ends its process if it still runs. */
-  static HostResources recover(VmDirectory directory) throws EngineException {
-    try {
-      Journal journal = Journal.read(directory.journal()).orElse(null);
-      if (journal == null) {
-        return new HostResources(directory, null, null, null);
-      }
-      Lease lease = new Lease(journal.lease());
-      endProcessesOf(journal, lease);
-      String name = directory.path().getFileName().toString();
-      return new HostResources(
-          directory, lease, SandboxNetwork.existing(lease), ControlGroup.existing(name));
-    } catch (IOException | IllegalArgumentException e) {
-      throw unusableJournal(directory, e);
-    }
-  }
-
-  private static EngineException unusableJournal(VmDirectory directory, Exception cause) {
-    return new EngineException(
-        EngineException.Kind.FAILED,
-        "the journal in " + directory.path() + " can't be used",
-        cause);
-  }
-
   /**
-   * Kills what still runs of a microVM of a dead server, and does not wait for its end. {@link
-   * #recover} does: for a process that is not its child, the JDK looks again after a third of a
-   * second at the soonest, so many are killed before the first is waited for.
+   * What microVMs of a dead server hold, and ends those of their processes that still run.
+   *
+   * <p>All are killed before the first is waited for: the JDK looks after a process that is not its
+   * child every third of a second.
    */
-  static void kill(VmDirectory directory) throws EngineException {
-    try {
-      Journal journal = Journal.read(directory.journal()).orElse(null);
-      if (journal != null) {
-        killProcessesOf(journal, new Lease(journal.lease()));
+  static List<HostResources> recover(List<VmDirectory> directories) throws EngineException {
+    List<HostResources> recovered = new ArrayList<>();
+    List<ProcessHandle> killed = new ArrayList<>();
+    List<ProcessHandle> running = ProcessHandle.allProcesses().toList();
+    for (VmDirectory directory : directories) {
+      try {
+        Journal journal = Journal.read(directory.journal()).orElse(null);
+        if (journal == null) {
+          recovered.add(new HostResources(directory, null, null, null));
+          continue;
+        }
+        recovered.add(adopt(directory, journal));
+        for (ProcessHandle process : processesOf(journal, running)) {
+          process.destroyForcibly();
+          killed.add(process);
+        }
+      } catch (IOException | IllegalArgumentException e) {
+        throw new EngineException(
+            EngineException.Kind.FAILED,
+            "the journal in " + directory.path() + " can't be used",
+            e);
       }
-    } catch (IOException | IllegalArgumentException e) {
-      throw unusableJournal(directory, e);
     }
+    awaitEndOf(killed);
+    return recovered;
   }
 
   /**
    * The journal may have been written before the process started. But its user is nobody else's, so
    * whatever runs under that user is this microVM.
    */
-  private static List<ProcessHandle> killProcessesOf(Journal journal, Lease lease)
+  private static List<ProcessHandle> processesOf(Journal journal, List<ProcessHandle> running)
       throws IOException {
     List<ProcessHandle> found = new ArrayList<>();
     ProcessIdentity known = journal.process();
     if (known != null) {
       known.handle().ifPresent(found::add);
     }
-    for (ProcessHandle process : ProcessHandle.allProcesses().toList()) {
-      if (runsUnder(lease.userId(), process)) {
+    int user = new Lease(journal.lease()).userId();
+    for (ProcessHandle process : running) {
+      if (runsUnder(user, process)) {
         found.add(process);
       }
     }
-    found.forEach(ProcessHandle::destroyForcibly);
     return found;
   }
 
-  private static void endProcessesOf(Journal journal, Lease lease) throws IOException {
-    for (ProcessHandle process : killProcessesOf(journal, lease)) {
+  private static void awaitEndOf(List<ProcessHandle> killed) throws EngineException {
+    for (ProcessHandle process : killed) {
       try {
         process.onExit().get(10, TimeUnit.SECONDS);
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
-        throw new IOException("interrupted while process " + process.pid() + " ended", e);
+        throw new EngineException(
+            EngineException.Kind.FAILED,
+            "interrupted while process " + process.pid() + " ended",
+            e);
       } catch (java.util.concurrent.ExecutionException | java.util.concurrent.TimeoutException e) {
-        throw new IOException("process " + process.pid() + " does not end", e);
+        throw new EngineException(
+            EngineException.Kind.FAILED, "process " + process.pid() + " does not end", e);
       }
     }
   }

@@ -559,15 +559,16 @@ public final class QemuEngine implements Engine {
   public List<MicroVmId> reap() throws EngineException {
     List<MicroVmId> reaped = new ArrayList<>();
     try (var directories = Files.newDirectoryStream(machines)) {
+      List<VmDirectory> left = new ArrayList<>();
       for (Path path : directories) {
         MicroVmId id = new MicroVmId(path.getFileName().toString());
         if (!isOurs(id)) {
-          HostResources.kill(new VmDirectory(path));
+          left.add(new VmDirectory(path));
           reaped.add(id);
         }
       }
-      for (MicroVmId id : reaped) {
-        HostResources.recover(new VmDirectory(machines.resolve(id.value()))).close();
+      for (HostResources resources : HostResources.recover(left)) {
+        resources.close();
       }
     } catch (IOException | IllegalArgumentException e) {
       throw new EngineException(
