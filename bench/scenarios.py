@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,8 @@ from wire import Wire
 
 MEBI = 1 << 20
 REPOSITORY = Path(__file__).resolve().parent.parent
-JAVA_CLASSES = REPOSITORY / "sdk" / "java" / "target" / "classes"
+#: What `./podflare` has built, the Java SDK among it.
+PROGRAM = REPOSITORY / "cli" / "target" / "podflare"
 
 CREATE = Target(emulated=10, kvm=3)
 WARM_CALL = Target(emulated=4, kvm=1.5)
@@ -77,29 +78,25 @@ class Bench:
     def wait_for_pool(self, template: str = "default") -> None:
         """Waits until as many microVMs wait as shall, so that the next create is a hit and nothing
         else uses the processor."""
-        wire = self.wire()
-        try:
 
-            def full() -> bool:
-                pools = json.loads(wire.request("GET", "/v1/capacity"))["pools"]
-                return all(
-                    one["ready"] >= one["target"] for one in pools if one["template"] == template
-                )
+        def full(capacity: dict[str, Any]) -> bool:
+            pools = [pool for pool in capacity["pools"] if pool["template"] == template]
+            return all(pool["ready"] >= pool["target"] for pool in pools)
 
-            eventually("the warm pool is full", full, 180, every=0.1)
-        finally:
-            wire.close()
+        self._wait_for("the warm pool is full", full)
 
     def wait_until_prepared(self) -> None:
         """Waits until the machines are there that become the children of the next fork."""
+        self._wait_for(
+            "machines are prepared", lambda now: now["prepared_ready"] >= now["prepared_target"]
+        )
+
+    def _wait_for(self, what: str, holds: Callable[[dict[str, Any]], bool]) -> None:
         wire = self.wire()
         try:
-
-            def prepared() -> bool:
-                capacity = json.loads(wire.request("GET", "/v1/capacity"))
-                return bool(capacity["prepared_ready"] >= capacity["prepared_target"])
-
-            eventually("machines are prepared", prepared, 180, every=0.1)
+            eventually(
+                what, lambda: holds(json.loads(wire.request("GET", "/v1/capacity"))), 180, every=0.1
+            )
         finally:
             wire.close()
 
@@ -186,21 +183,18 @@ class Bench:
 
     def java_sdk(self) -> Iterator[Row]:
         """What the Java SDK's call costs beyond a plain one, against a server that answers at once."""
-        if not JAVA_CLASSES.exists():
-            build = ["mvn", "-q", "-pl", "sdk/java", "compile"]
-            subprocess.run(build, cwd=REPOSITORY, check=True, stdin=subprocess.DEVNULL, timeout=600)
-        jars = REPOSITORY / "cli" / "target" / "podflare" / "lib" / "*"
         java = Path(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
+        calls = str(self.sizes.calls * 10)
         measured = subprocess.run(
-            [java, "-cp", f"{JAVA_CLASSES}:{jars}", "sdk/java/bench/Overhead.java", str(self.sizes.calls * 10)],
-            cwd=REPOSITORY,
+            [java, "-cp", PROGRAM / "lib" / "*", REPOSITORY / "sdk/java/bench/Overhead.java", calls],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
             check=True,
             timeout=300,
         )
-        yield Row("Java SDK's run, over a plain HTTP call", "ms", [float(line) for line in measured.stdout.split()], SDK)
+        samples = [float(line) for line in measured.stdout.split()]
+        yield Row("Java SDK's run, over a plain HTTP call", "ms", samples, SDK)
 
     def streaming(self) -> Iterator[Row]:
         self.wait_for_pool()

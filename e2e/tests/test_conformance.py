@@ -13,12 +13,11 @@ TYPESCRIPT = REPOSITORY / "sdk" / "typescript"
 MEASURE = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
 
 
-class ConformanceTest(Case):
-    deadline_seconds = 900.0
+class OtherProgramCase(Case):
+    """Runs programs of each language with the address and key of the suite's server."""
 
-    def carried_out_by(self, *command: str, folder: Path) -> None:
-        """Runs a language's runner against the suite's server: every case must hold."""
-        ran = subprocess.run(
+    def outcome(self, *command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             command,
             cwd=folder,
             env=self.server.client_environment(),
@@ -29,6 +28,14 @@ class ConformanceTest(Case):
             timeout=self.deadline_seconds - 30,
             check=False,
         )
+
+
+class ConformanceTest(OtherProgramCase):
+    deadline_seconds = 900.0
+
+    def carried_out_by(self, *command: str, folder: Path) -> None:
+        """Runs a language's runner against the suite's server: every case must hold."""
+        ran = self.outcome(*command, folder=folder)
         failed = [line for line in ran.stdout.splitlines() if line.startswith("FAILED")]
         said = "\n".join(failed) or ran.stdout[-4000:]
         self.assertEqual(ran.returncode, 0, said)
@@ -51,46 +58,27 @@ class ConformanceTest(Case):
         self.carried_out_by("node", "conformance/run.mjs", folder=TYPESCRIPT)
 
 
-class TypeScriptTest(Case):
+class TypeScriptTest(OtherProgramCase):
     """The adapters, the guide and the example of the TypeScript SDK, which need a server."""
 
     deadline_seconds = 600.0
 
     def test_what_needs_a_server_runs(self) -> None:
-        ran = subprocess.run(
-            ["npm", "run", "--silent", "test:live"],
-            cwd=TYPESCRIPT,
-            env=self.server.client_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=self.deadline_seconds - 30,
-            check=False,
-        )
+        ran = self.outcome("npm", "run", "--silent", "test:live", folder=TYPESCRIPT)
         self.assertEqual(ran.returncode, 0, ran.stdout[-6000:])
 
 
-class JavaTest(Case):
+class JavaTest(OtherProgramCase):
     """Conversations with a model by Anthropic's library, and the example, of the Java SDK, which need a server."""
 
     deadline_seconds = 600.0
 
     def test_what_needs_a_server_runs(self) -> None:
         # `test`, not `surefire:test`: what stands on another module is not found otherwise.
-        ran = subprocess.run(
-            [
-                "mvn", "-B", "-o", "-q", "-pl", "sdk/java,sdk/java-anthropic,examples/java-agent", "test",
-                "-Dtest.tags=live", "-Dtest.excludedTags=none", "-Dtest=ConversationsTest,AgentTest",
-                "-Dsurefire.failIfNoSpecifiedTests=false",
-            ],
-            cwd=REPOSITORY,
-            env=self.server.client_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=self.deadline_seconds - 30,
-            check=False,
+        ran = self.outcome(
+            "mvn", "-B", "-o", "-q", "-pl", "sdk/java,sdk/java-anthropic,examples/java-agent", "test",
+            "-Dtest.tags=live", "-Dtest.excludedTags=none", "-Dtest=ConversationsTest,AgentTest",
+            "-Dsurefire.failIfNoSpecifiedTests=false",
+            folder=REPOSITORY,
         )  # fmt: skip
         self.assertEqual(ran.returncode, 0, ran.stdout[-6000:])
