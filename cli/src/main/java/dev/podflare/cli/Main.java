@@ -4,7 +4,6 @@ import java.io.OutputStreamWriter;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -56,6 +55,9 @@ final class Main implements Runnable {
           WorkerCommand.class,
           DoctorCommand.class);
 
+  /** As {@code mixinStandardHelpOptions} calls it. */
+  private static final List<String> VERSION = List.of("--version", "-V");
+
   @Spec
   @SuppressWarnings("NullAway.Init") // picocli sets it before run().
   private CommandSpec spec;
@@ -79,14 +81,16 @@ final class Main implements Runnable {
 
   /**
    * A command line that understands these arguments. If they begin with a command, it knows no
-   * other: to read the annotations of all of them takes longer than most of them run.
+   * other, and none if they ask for the version: to read the annotations of all of them takes
+   * longer than most of them run.
    */
   static CommandLine commandLine(String... arguments) {
     CommandLine commandLine = new CommandLine(new Main());
-    Optional<Class<?>> meant = Arrays.stream(arguments).findFirst().flatMap(Main::commandOfName);
+    String first = arguments.length == 0 ? "" : arguments[0];
+    Optional<Class<?>> meant = commandOfName(first);
     if (meant.isPresent()) {
       commandLine.addSubcommand(meant.get());
-    } else {
+    } else if (!VERSION.contains(first)) {
       COMMANDS.forEach(commandLine::addSubcommand);
       commandLine.addSubcommand(AutoComplete.GenerateCompletion.class);
     }
