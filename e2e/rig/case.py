@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import unittest
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, TypeVar
 
 from rig import host, suite
 from rig.deadline import at_most, eventually
 from rig.host import Process
 from rig.rest import Exec, Rest
 from rig.server import Server
+
+
+Marked = TypeVar("Marked", bound=Callable[..., object])
+
+
+def slow(test: Marked) -> Marked:
+    """Marks a test, or a class of tests, that only `--all` has: it takes many seconds, and what it
+    proves is not what a change breaks first."""
+    test.slow = True  # type: ignore[attr-defined]
+    return test
 
 
 class Case(unittest.TestCase):

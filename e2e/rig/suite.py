@@ -9,7 +9,7 @@ from rig.server import Server
 
 @dataclass(frozen=True)
 class Scale:
-    """How much each test does. Every scale runs every test."""
+    """How much each test does. FAST leaves out those that are marked as slow."""
 
     name: str
     file_bytes: int

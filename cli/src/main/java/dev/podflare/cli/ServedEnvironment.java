@@ -25,7 +25,8 @@ final class ServedEnvironment {
       throws CommandFailure {
     try (Client client =
         Client.builder().host(credentials.host()).apiKey(credentials.api_key()).build()) {
-      client.list(labels -> labels.metadata("anthropic-environment", settings.environment()));
+      client.list(
+          labels -> labels.metadata(EnvironmentWorker.ENVIRONMENT_LABEL, settings.environment()));
       serve(new EnvironmentWorker(settings, client));
     } catch (PodflareException unusable) {
       throw new CommandFailure(

@@ -32,6 +32,9 @@ public final class EnvironmentWorker {
   /** Where the provider's API is, unless something else is said. */
   public static final URI PROVIDER = URI.create("https://api.anthropic.com");
 
+  /** The label of all sandboxes that an environment's sessions have; its value is the id. */
+  public static final String ENVIRONMENT_LABEL = "anthropic-environment";
+
   private static final Logger LOG = System.getLogger(EnvironmentWorker.class.getPackageName());
 
   private static final Duration FIRST_RETRY = Duration.ofSeconds(1);

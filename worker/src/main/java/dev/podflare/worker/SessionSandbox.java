@@ -18,10 +18,8 @@ import org.jspecify.annotations.Nullable;
  * disk. Its calls run on one thread; any other may interrupt them.
  */
 final class SessionSandbox {
-  /** The labels of a sandbox that belongs to a session. */
+  /** Beside {@link EnvironmentWorker#ENVIRONMENT_LABEL}, the label of a session's sandbox. */
   static final String SESSION_LABEL = "anthropic-session";
-
-  static final String ENVIRONMENT_LABEL = "anthropic-environment";
 
   private static final Logger LOG = System.getLogger(SessionSandbox.class.getPackageName());
 
@@ -125,8 +123,10 @@ final class SessionSandbox {
   }
 
   private List<Sandbox> find() {
-    return client.list(
-        labels -> labels.metadata(SESSION_LABEL, session).metadata(ENVIRONMENT_LABEL, environment));
+    return client.list(labels ->
+        labels
+            .metadata(SESSION_LABEL, session)
+            .metadata(EnvironmentWorker.ENVIRONMENT_LABEL, environment));
   }
 
   private Sandbox create() {
@@ -136,7 +136,7 @@ final class SessionSandbox {
             .persistent(true)
             .maxLifetime(wish.lifetime())
             .metadata(SESSION_LABEL, session)
-            .metadata(ENVIRONMENT_LABEL, environment);
+            .metadata(EnvironmentWorker.ENVIRONMENT_LABEL, environment);
     if (wish.template() != null) {
       options.template(wish.template());
     }
