@@ -7,7 +7,6 @@ import { test } from "node:test";
 
 import * as podflare from "podflare";
 
-import { BY_CODE } from "../dist/integrations/tools.js";
 import { REPOSITORY } from "./blocks.js";
 
 const HERE = join(REPOSITORY, "sdk", "typescript");
@@ -44,11 +43,13 @@ test("the types stand on nothing but the language and AbortSignal", (t) => {
   writeFileSync(
     join(folder, "program.ts"),
     `import { Sandbox } from "podflare";
-     import { runTools } from "podflare/anthropic";
+     import { putFiles, runTools } from "podflare/anthropic";
+     import type { FilesClient } from "podflare/anthropic";
      import { runFunctionCall } from "podflare/gemini";
-     export async function program(): Promise<string> {
+     export async function program(files: FilesClient): Promise<string> {
        const sandbox = await Sandbox.create();
        await runTools({ content: [] }, sandbox);
+       await putFiles(files, sandbox, []);
        await runFunctionCall({}, sandbox);
        for await (const event of sandbox.runCodeStream("1")) if (event.type === "exit") event.code.toFixed();
        return (await sandbox.runCode("1", "bash")).stdout;
@@ -72,12 +73,4 @@ test("the types stand on nothing but the language and AbortSignal", (t) => {
   const tsc = join(HERE, "node_modules", "typescript", "bin", "tsc");
   const ran = spawnSync(process.execPath, [tsc, "-p", folder], { encoding: "utf8" });
   assert.equal(ran.status, 0, ran.stdout + ran.stderr);
-});
-
-test("the guide's table of errors is what models are told", () => {
-  const guide = readFileSync(join(REPOSITORY, "docs", "typescript.md"), "utf8");
-  for (const [code, { why, attempt }] of Object.entries(BY_CODE)) {
-    const row = guide.split("\n").find((line) => line.startsWith("| `") && line.includes(`\`${code}\``));
-    assert(row?.endsWith(`| ${why} | ${attempt} |`), code);
-  }
 });

@@ -1,5 +1,5 @@
 /**
- * A tool of the Vercel AI SDK that runs Python in a sandbox.
+ * A tool of the Vercel AI SDK that runs code in a sandbox.
  *
  * @module
  */
@@ -8,8 +8,9 @@ import { jsonSchema } from "ai";
 import type { Schema } from "ai";
 
 import type { Sandbox, SandboxOptions } from "../sandbox.js";
-import { DESCRIPTION_PYTHON, SandboxSource, inputOf, runForModel } from "./tools.js";
-import type { Limits } from "./tools.js";
+import type { Limits } from "./speech.js";
+import { INTERPRETER_DESCRIPTION, INTERPRETER_PARAMETERS, SandboxSource, runForModel } from "./tools.js";
+import type { InterpreterInput } from "./tools.js";
 
 export interface RunCodeOptions extends Limits {
   /** Where it runs. Without one, a sandbox is made at the first call. */
@@ -25,26 +26,26 @@ export interface RunCodeOptions extends Limits {
 /** What `podflareRunCode` answers: a tool, as it is or in `tool({…})`. */
 export interface RunCodeTool {
   description: string;
-  inputSchema: Schema<{ code: string }>;
+  inputSchema: Schema<InterpreterInput>;
   /** The name that version 4 of the AI SDK has for `inputSchema`. */
-  parameters: Schema<{ code: string }>;
+  parameters: Schema<InterpreterInput>;
   execute(
-    input: { code: string },
+    input: InterpreterInput,
     options?: { abortSignal?: AbortSignal | undefined },
   ): Promise<string>;
 }
 
 /**
- * A tool `{code}` → one text. What goes wrong, in the code or with the sandbox, is said in the
+ * A tool `{code, language?}` → one text. What goes wrong, in the code or with the sandbox, is said in the
  * text, so that the model can react.
  */
 export function podflareRunCode(options: RunCodeOptions = {}): RunCodeTool {
   const source = new SandboxSource(options.sandbox, options.sandboxOptions);
-  const inputSchema = jsonSchema<{ code: string }>(inputOf("code", "Python source"));
+  const inputSchema = jsonSchema<InterpreterInput>(INTERPRETER_PARAMETERS);
   return {
-    description: options.description ?? DESCRIPTION_PYTHON,
+    description: options.description ?? INTERPRETER_DESCRIPTION,
     inputSchema,
     parameters: inputSchema,
-    execute: ({ code }, how) => runForModel(source, code, { ...options, signal: how?.abortSignal }),
+    execute: (input, how) => runForModel(source, input, { ...options, signal: how?.abortSignal }),
   };
 }

@@ -12,37 +12,48 @@
  * @module
  */
 
-import type { ExecResult, Language } from "../results.js";
 import type { Sandbox } from "../sandbox.js";
-import { Editor } from "./editor.js";
+import { editor, plainEditor } from "./editor.js";
+import { cutMiddle, exactOutcome, tell } from "./speech.js";
+import type { MediaType, Told } from "./speech.js";
 import {
-  DESCRIPTION_BASH,
-  DESCRIPTION_PYTHON,
-  ToolError,
-  cutMiddle,
-  errorForModel,
-  imagesOf,
-  inputOf,
-  missing,
-  stderrOf,
-  valueOf,
+  SandboxSource,
+  bash as freshBash,
+  bashSession,
+  carryOut,
+  exactBash,
+  exactPython,
+  limited,
+  python,
+  run,
+  textOf,
+  unknownTool,
 } from "./tools.js";
-import type { ToolOptions } from "./tools.js";
+import type { Tool, ToolOptions } from "./tools.js";
 
-export { cutMiddle, errorForModel } from "./tools.js";
-export type { Limits, ToolOptions } from "./tools.js";
+export { fileIds, putFiles, takeFiles } from "./anthropic-files.js";
+export type { FilesClient } from "./anthropic-files.js";
+export { cutMiddle, errorForModel } from "./speech.js";
+export type { Limits } from "./speech.js";
+export type { ToolOptions } from "./tools.js";
 
 /** Runs Python in the process that stays alive. */
 export const runPython = {
   name: "run_python" as const,
-  description: DESCRIPTION_PYTHON,
+  description:
+    "Runs Python in a sandbox of your own, in one process that stays alive: variables, imports and " +
+    "open files are still there in the next call. What the code prints and the value of its last " +
+    "expression come back, figures of matplotlib as pictures. A line that begins with ! runs in " +
+    "bash. Files live under /root; there is no input().",
   input_schema: inputOf("code", "Python source"),
 };
 
-/** Runs a bash script in a fresh shell. */
+/** Runs a bash script in a fresh process. */
 export const runBash = {
   name: "run_bash" as const,
-  description: DESCRIPTION_BASH,
+  description:
+    "Runs a bash script in the sandbox, in a fresh process that starts in /root and sees the same " +
+    "files as run_python. Answers what it prints and its exit code.",
   input_schema: inputOf("command", "bash source"),
 };
 
@@ -67,7 +78,7 @@ export interface ImageBlock {
   type: "image";
   source: {
     type: "base64";
-    media_type: "image/png" | "image/jpeg" | "image/gif" | "image/webp";
+    media_type: MediaType;
     data: string;
   };
 }
@@ -95,16 +106,41 @@ export interface RunToolsOptions extends ToolOptions {
   others?: Record<string, Handler> | undefined;
 }
 
-const DEFAULT_TIMEOUT_SECONDS = 300;
-const SESSION = "/var/tmp/.podflare-bash-session";
-// One line, so that the shell's error messages count the model's own lines (from 2).
-const RESTORE =
-  `if [ -r ${SESSION} ]; then . ${SESSION} >/dev/null 2>&1; fi; ` +
-  `trap '{ declare -p; declare -f; alias -p; shopt -p; printf "cd -- %q\\n" "$PWD"; } >${SESSION} 2>/dev/null' EXIT\n`;
+const TOOLS: ReadonlyMap<string, Tool> = new Map([
+  ["run_python", python],
+  ["run_bash", freshBash],
+  ["bash", bashSession],
+  ["str_replace_based_edit_tool", editor],
+  ["code_execution", exactPython],
+  ["bash_code_execution", exactBash],
+  ["text_editor_code_execution", plainEditor],
+]);
+
+/** As the hosted service's helper answers: whole unless the program sets a limit, and only text. */
+const EXACT: ReadonlyMap<string, Tool> = new Map<string, Tool>([
+  [
+    "code_execution",
+    async (input, sandbox, options) =>
+      exactOutcome(await run(textOf(input, "code"), "python", sandbox, options), options.maxCharacters),
+  ],
+  [
+    "bash_code_execution",
+    async (input, sandbox, options) =>
+      exactOutcome(await run(textOf(input, "command"), "bash", sandbox, options), options.maxCharacters),
+  ],
+  ["text_editor_code_execution", plainEditor],
+]);
+
+const CUT_OFF = tell(
+  "error: this call was not carried out: max_tokens ended your turn in the middle of it. " +
+    "Call again with less, in several steps",
+  true,
+);
 
 /**
- * Does what one `tool_use` block asks for and answers the matching `tool_result`: `code_execution`,
- * its parts `bash_code_execution` and `text_editor_code_execution`, and the client tools.
+ * Does what one `tool_use` block asks for and answers the matching `tool_result`, in exactly the
+ * form of the hosted service's helper. The tools are `code_execution`, and its parts
+ * `bash_code_execution` and `text_editor_code_execution`.
  *
  * What goes wrong with them, in the code or with the sandbox, is a result with `is_error` true, so
  * that the model can react; it is never thrown. Pass the same sandbox each time, and variables stay
@@ -114,35 +150,18 @@ const RESTORE =
 export async function handleCodeExecutionToolUse(
   block: Block,
   sandbox: Sandbox,
-  options: ToolOptions = {},
+  options: Omit<ToolOptions, "maxImages"> = {},
 ): Promise<ToolResult> {
-  const { type, name, input, id } = block as Block & Record<string, unknown>;
-  if (type !== "tool_use") {
+  if (block.type !== "tool_use") {
     const why =
-      type === "server_tool_use"
+      block.type === "server_tool_use"
         ? "the provider has run it already and its result is in the same message"
         : "it is no tool call";
-    throw new TypeError(`a block of type ${JSON.stringify(type)} can't be answered: ${why}`);
+    throw new TypeError(`a block of type '${block.type}' can't be answered: ${why}`);
   }
-  const answer = { type: "tool_result" as const, tool_use_id: String(id) };
-  try {
-    const tool = TOOLS.get(String(name));
-    if (tool === undefined) {
-      throw new ToolError(
-        `there is no tool ${JSON.stringify(name)}`,
-        "nothing here answers it",
-        `use one of ${[...TOOLS.keys()].join(", ")}`,
-      );
-    }
-    const given = (typeof input === "object" && input !== null ? input : {}) as Input;
-    await sandbox.open();
-    const { content, failed } = await tool(given, sandbox, options);
-    return { ...answer, content, is_error: failed };
-  } catch (error) {
-    const text = errorForModel(error);
-    if (text === undefined) throw error;
-    return { ...answer, content: [{ type: "text", text }], is_error: true };
-  }
+  const { name, input, id } = callIn(block);
+  const tool = EXACT.get(String(name)) ?? unknownTool(name, EXACT.keys());
+  return resultOf(id, await carryOut(tool, input, new SandboxSource(sandbox), options));
 }
 
 /** The next message of a conversation: the results of a turn's tool calls. */
@@ -170,114 +189,69 @@ export async function runTools(
   options: RunToolsOptions = {},
 ): Promise<Answers | null> {
   if (typeof message.content === "string") return null;
+  const source = new SandboxSource(sandbox);
+  const others = new Map(Object.entries(options.others ?? {}));
   const content: ToolResult[] = [];
   for (const [index, block] of message.content.entries()) {
     if (block.type !== "tool_use") continue;
     options.signal?.throwIfAborted();
-    const { name, input, id } = block as Block & Record<string, unknown>;
+    const { name, input, id } = callIn(block);
     const isLast = index === message.content.length - 1;
-    const other = Object.hasOwn(options.others ?? {}, String(name))
-      ? options.others?.[String(name)]
-      : undefined;
+    const other = others.get(String(name));
     if (isLast && message.stop_reason === "max_tokens") {
-      content.push({
-        type: "tool_result",
-        tool_use_id: String(id),
-        content: [{ type: "text", text: CUT_OFF.message }],
-        is_error: true,
-      });
+      content.push(resultOf(id, CUT_OFF));
     } else if (other !== undefined) {
-      content.push(await ownTool(other, input, String(id)));
+      content.push(await ownTool(other, input, id, options));
     } else {
-      const timeoutSeconds = options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS;
-      content.push(await handleCodeExecutionToolUse(block, sandbox, { ...options, timeoutSeconds }));
+      const tool = TOOLS.get(String(name)) ?? unknownTool(name, [...TOOLS.keys(), ...others.keys()]);
+      content.push(resultOf(id, await carryOut(tool, input, source, limited(options))));
     }
   }
   return content.length > 0 ? { role: "user", content } : null;
 }
 
-const CUT_OFF = new ToolError(
-  "this call was not carried out",
-  "max_tokens ended your turn in the middle of it",
-  "call again with less, in several steps",
-);
-
-type Input = Record<string, unknown>;
-interface Outcome {
-  content: ResultBlock[];
-  failed: boolean;
-}
-type Tool = (input: Input, sandbox: Sandbox, options: ToolOptions) => Promise<Outcome>;
-
-function run(field: string, language: Language, showsValue: boolean): Tool {
-  return async (input, sandbox, options) => {
-    const code = input[field];
-    if (typeof code !== "string") throw missing(field);
-    const { timeoutSeconds, signal } = options;
-    const result = await sandbox.runCode(code, { language, timeoutSeconds, signal });
-    return outcome(result, options, showsValue);
-  };
+/** The fields of a call, which only its type promises. */
+function callIn(block: Block): { name: unknown; input: unknown; id: string } {
+  const { name, input, id } = block as Block & Record<string, unknown>;
+  return { name, input, id: String(id) };
 }
 
-function edit(numbered: boolean): Tool {
-  return async (input, sandbox, options) => {
-    const text = await new Editor(sandbox, options, numbered).run(input);
-    return { content: [{ type: "text", text }], failed: false };
-  };
+function resultOf(id: string, { text, failed, images }: Told): ToolResult {
+  const pictures = images.map(
+    ({ mediaType, data }): ImageBlock => ({
+      type: "image",
+      source: { type: "base64", media_type: mediaType, data },
+    }),
+  );
+  return toolResult(id, [{ type: "text", text }, ...pictures], failed);
 }
 
-const TOOLS: ReadonlyMap<string, Tool> = new Map<string, Tool>([
-  ["code_execution", run("code", "python", false)],
-  ["bash_code_execution", run("command", "bash", false)],
-  ["text_editor_code_execution", edit(false)],
-  ["run_python", run("code", "python", true)],
-  ["run_bash", run("command", "bash", true)],
-  ["bash", bashSession],
-  ["str_replace_based_edit_tool", edit(true)],
-]);
-
-/** The provider's bash tool is one session, a sandbox's bash a fresh shell: its state is carried on. */
-async function bashSession(input: Input, sandbox: Sandbox, options: ToolOptions): Promise<Outcome> {
-  const { timeoutSeconds, signal } = options;
-  if (input["restart"] === true) {
-    await sandbox.runCode(`rm -f ${SESSION}`, { language: "bash", signal });
-    return { content: [{ type: "text", text: "the shell has been restarted" }], failed: false };
-  }
-  const command = input["command"];
-  if (typeof command !== "string") throw missing("command");
-  const how = { language: "bash" as const, timeoutSeconds, signal };
-  return outcome(await sandbox.runCode(RESTORE + command, how), options, true);
+function toolResult(id: string, content: ResultBlock[], isError: boolean): ToolResult {
+  return { type: "tool_result", tool_use_id: id, content, is_error: isError };
 }
 
-function outcome(result: ExecResult, options: ToolOptions, showsValue: boolean): Outcome {
-  const { images, notes } = imagesOf(result, options);
-  const stdout = cutMiddle(result.stdout, options.maxCharacters);
-  const value = showsValue ? valueOf(result, options) : undefined;
-  const parts = [`stdout:\n${stdout}`, `stderr:\n${stderrOf(result, options)}`];
-  if (value !== undefined) parts.push(`result:\n${value}`);
-  parts.push(...notes, `exit_code: ${result.exitCode}`);
-  return {
-    content: [
-      { type: "text", text: parts.join("\n") },
-      ...images.map(
-        ({ mediaType, data }): ImageBlock => ({
-          type: "image",
-          source: { type: "base64", media_type: mediaType, data },
-        }),
-      ),
-    ],
-    failed: result.exitCode !== 0,
-  };
-}
-
-async function ownTool(handler: Handler, input: unknown, id: string): Promise<ToolResult> {
-  const answer = { type: "tool_result" as const, tool_use_id: id };
+async function ownTool(
+  handler: Handler,
+  input: unknown,
+  id: string,
+  { maxCharacters }: ToolOptions,
+): Promise<ToolResult> {
   try {
     const said = await handler(input);
-    const content: ResultBlock[] = typeof said === "string" ? [{ type: "text", text: said }] : said;
-    return { ...answer, content, is_error: false };
+    if (typeof said !== "string") return toolResult(id, said, false);
+    return resultOf(id, tell(cutMiddle(said, maxCharacters) || "(nothing)"));
   } catch (error) {
-    const text = errorForModel(error) ?? `error: ${error instanceof Error ? error.message : String(error)}`;
-    return { ...answer, content: [{ type: "text", text }], is_error: true };
+    // Somebody else's code: whatever it is, the model is to hear it.
+    const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    return resultOf(id, tell(cutMiddle(`error: ${what}`, maxCharacters), true));
   }
+}
+
+/** The JSON Schema of a tool that takes one text. */
+function inputOf(name: string, description: string) {
+  return {
+    type: "object" as const,
+    properties: { [name]: { type: "string" as const, description } },
+    required: [name],
+  };
 }

@@ -1,184 +1,215 @@
-/** The text editor tools of models, on the files of a sandbox. */
+/** The text editor tools of models: view, create, str_replace and insert on a sandbox's files. */
 
-import { PodflareError } from "../errors.js";
 import type { CallOptions } from "../client.js";
+import { PodflareError } from "../errors.js";
 import type { Sandbox } from "../sandbox.js";
-import { ToolError, cutMiddle, missing } from "./tools.js";
-import type { ToolOptions } from "./tools.js";
+import { CHARACTERS, Misuse, cutMiddle, explain, outcome, tell } from "./speech.js";
+import type { Told } from "./speech.js";
+import { quoted, textOf } from "./tools.js";
+import type { Input, Tool, ToolOptions } from "./tools.js";
 
-const LONGEST_FILE = 1024 * 1024;
-const MOST_ENTRIES = 1000;
+const LARGEST_FILE = 1024 * 1024;
+const MOST_LISTED = 1000;
+/** Lines that are shown around a change. */
 const AROUND = 4;
+const LONGEST_SNIPPET = CHARACTERS / 4;
+/** Whose sentences do not name the path everywhere. */
+const ABOUT_THE_PATH = ["file_not_found", "is_a_directory", "not_a_file", "not_a_directory"];
 
-const LIST_TWO_LEVELS = `cd -- "$FOLDER" && find . -mindepth 1 -maxdepth 2 -not -path '*/.*' -printf '%y %P\\n' \
-| sort -k2 | head -n ${MOST_ENTRIES} | sed -e 's/^d \\(.*\\)/\\1\\//' -e 's/^[^d] //'`;
+const LIST =
+  `cd -- "$PODFLARE_PATH" && find . -mindepth 1 -maxdepth 2 -not -path "*/.*" ` +
+  `\\( -type d -printf '%P/\\n' -o -printf '%P\\n' \\) | LC_ALL=C sort | head -n ${MOST_LISTED}`;
 
-type Input = Record<string, unknown>;
+/** `text_editor_20250728`: a view has line numbers. */
+export const editor: Tool = (input, sandbox, options) =>
+  new Editor(sandbox, options, true).run(input);
+
+/** `text_editor_code_execution`: the same, and a file is shown as it is, without numbers. */
+export const plainEditor: Tool = (input, sandbox, options) =>
+  new Editor(sandbox, options, false).run(input);
+
+type Edit = (path: string, input: Input) => Promise<Told>;
 
 /** One call of a text editor tool. */
-export class Editor {
+class Editor {
   readonly #call: CallOptions;
 
   constructor(
     readonly sandbox: Sandbox,
     readonly options: ToolOptions,
-    /** Whether a view has line numbers, as the client tool's does; the server tool's has none. */
-    readonly numbered: boolean,
+    readonly isNumbered: boolean,
   ) {
     this.#call = { signal: options.signal };
   }
 
-  async run(input: Input): Promise<string> {
-    const command = text(input, "command");
-    const edit = this.#edits[command];
+  async run(input: Input): Promise<Told> {
+    const command = textOf(input, "command");
+    const edit = this.#edits.get(command);
     if (edit === undefined) {
-      throw new ToolError(
-        `there is no command ${JSON.stringify(command)}`,
-        "it is none of this tool",
-        `use one of ${Object.keys(this.#edits).join(", ")}`,
-      );
+      const known = [...this.#edits.keys()].join(", ");
+      throw new Misuse(`unknown command ${quoted(command)}. Use one of ${known}`);
     }
-    return edit(text(input, "path"), input);
+    const path = textOf(input, "path");
+    if (path === "") {
+      throw new Misuse("the input needs 'path', a path that is not empty. Call again with it");
+    }
+    try {
+      return await edit(path, input);
+    } catch (error) {
+      if (error instanceof PodflareError && ABOUT_THE_PATH.includes(error.code ?? "")) {
+        return tell(explain(error, `${path}: ${error.message}`), true);
+      }
+      throw error;
+    }
   }
 
-  readonly #edits: Record<string, (path: string, input: Input) => Promise<string>> = {
-    view: async (path, input) => {
-      let content;
-      try {
-        content = await this.#read(path);
-      } catch (error) {
-        if (error instanceof PodflareError && error.code === "is_a_directory") return this.#list(path);
-        throw error;
-      }
-      const lines = linesOf(content);
-      const [first, last] = range(input["view_range"], lines.length);
-      const shown = lines.slice(first - 1, last);
-      return cutMiddle(this.numbered ? number(shown, first) : shown.join(""), this.options.maxCharacters);
-    },
-    create: async (path, input) => {
-      const content = text(input, "file_text");
-      await this.sandbox.files.write(path, content, this.#call);
-      return `${path} has been written (${linesOf(content).length} lines)`;
-    },
-    str_replace: async (path, input) => {
-      const old = text(input, "old_str");
-      const fresh = input["new_str"] === undefined ? "" : text(input, "new_str");
-      const content = await this.#read(path);
-      const at = old === "" ? -1 : content.indexOf(old);
-      if (at === -1) {
-        throw new ToolError(
-          `old_str is not in ${path}`,
-          "it must be there exactly, with all blanks and line ends",
-          "view the file, and copy the text from there",
-        );
-      }
-      const count = content.split(old).length - 1;
-      if (count > 1) {
-        throw new ToolError(
-          `old_str is ${count} times in ${path}`,
-          "it must be there once, so that it is clear which is meant",
-          "give more of the text around it",
-        );
-      }
-      const changed = content.slice(0, at) + fresh + content.slice(at + old.length);
-      await this.sandbox.files.write(path, changed, this.#call);
-      return `${path} has been changed${around(changed, at, fresh.length)}`;
-    },
-    insert: async (path, input) => {
-      const line = input["insert_line"];
-      const content = await this.#read(path);
-      const lines = linesOf(content);
-      if (!Number.isInteger(line) || (line as number) < 0 || (line as number) > lines.length) {
-        throw new ToolError(
-          `there is no line ${JSON.stringify(line)} in ${path}`,
-          `it has ${lines.length} lines, and insert_line is the one after which the text comes`,
-          `use a number from 0, for the beginning, to ${lines.length}`,
-        );
-      }
-      // The tool's older versions say new_str.
-      const fresh = text(input, input["insert_text"] === undefined && "new_str" in input ? "new_str" : "insert_text");
-      let before = lines.slice(0, line as number).join("");
-      if (before !== "" && !before.endsWith("\n")) before += "\n";
-      const after = lines.slice(line as number).join("");
-      const piece = after !== "" && !fresh.endsWith("\n") ? `${fresh}\n` : fresh;
-      const changed = before + piece + after;
-      await this.sandbox.files.write(path, changed, this.#call);
-      return `${path} has been changed${around(changed, before.length, piece.length)}`;
-    },
-  };
+  readonly #edits: ReadonlyMap<string, Edit> = new Map<string, Edit>([
+    ["view", (path, input) => this.#view(path, input)],
+    ["create", (path, input) => this.#create(path, input)],
+    ["str_replace", (path, input) => this.#replace(path, input)],
+    ["insert", (path, input) => this.#insert(path, input)],
+  ]);
+
+  async #view(path: string, input: Input): Promise<Told> {
+    const [first, asked] = rangeIn(input);
+    let text: string;
+    try {
+      text = await this.#read(path);
+    } catch (error) {
+      if (error instanceof PodflareError && error.code === "is_a_directory") return this.#list(path);
+      throw error;
+    }
+    const lines = linesOf(text);
+    if (first > Math.max(lines.length, 1)) {
+      throw new Misuse(
+        `${path} has ${lines.length} lines, none at ${first}. Ask for lines that it has`,
+      );
+    }
+    const last = asked === -1 ? lines.length : asked;
+    const chosen = lines.slice(first - 1, last);
+    const endsWithLine = last < lines.length || text.endsWith("\n");
+    const shown = this.isNumbered
+      ? numbered(chosen, first)
+      : chosen.join("\n") + (chosen.length > 0 && endsWithLine ? "\n" : "");
+    return tell(cutMiddle(shown, this.options.maxCharacters) || `(${path} is empty)`);
+  }
+
+  async #list(path: string): Promise<Told> {
+    const result = await this.sandbox.runCode(LIST, {
+      language: "bash",
+      env: { PODFLARE_PATH: path },
+      signal: this.options.signal,
+    });
+    if (result.exitCode !== 0) return outcome(result, this.options);
+    const listed = `${path}, two levels deep, without hidden files:\n${result.stdout}`;
+    return tell(cutMiddle(listed, this.options.maxCharacters));
+  }
+
+  async #create(path: string, input: Input): Promise<Told> {
+    const text = textOf(input, "file_text");
+    await this.sandbox.files.write(path, text, this.#call);
+    return tell(`${path} has been written (${linesOf(text).length} lines)`);
+  }
+
+  async #replace(path: string, input: Input): Promise<Told> {
+    const old = textOf(input, "old_str");
+    const fresh = isGiven(input, "new_str") ? textOf(input, "new_str") : "";
+    const text = await this.#read(path);
+    const count = old === "" ? 0 : countOf(text, old);
+    if (count === 0) {
+      throw new Misuse(`old_str is not in ${path}. View the file, and copy the text exactly`);
+    }
+    if (count > 1) {
+      throw new Misuse(`old_str is ${count} times in ${path}. Give more of the text around it`);
+    }
+    const at = text.indexOf(old);
+    const changed = text.slice(0, at) + fresh + text.slice(at + old.length);
+    await this.sandbox.files.write(path, changed, this.#call);
+    return changedAt(path, changed, countOf(text.slice(0, at), "\n"), countOf(fresh, "\n") + 1);
+  }
+
+  async #insert(path: string, input: Input): Promise<Told> {
+    // Earlier versions of the tool call the text new_str.
+    const isEarlier = !isGiven(input, "insert_text") && isGiven(input, "new_str");
+    const added = textOf(input, isEarlier ? "new_str" : "insert_text");
+    const after = input["insert_line"];
+    if (!isWhole(after)) {
+      throw new Misuse("the input needs 'insert_line', a number. Call again with it");
+    }
+    const text = await this.#read(path);
+    const count = linesOf(text).length;
+    if (after < 0 || after > count) {
+      throw new Misuse(
+        `${path} has ${count} lines, so insert_line must be from 0 to ${count}, not ${after}. ` +
+          "View the file, and count again",
+      );
+    }
+    const lines = text.split("\n");
+    const fresh = linesOf(added);
+    const changed = [...lines.slice(0, after), ...fresh, ...lines.slice(after)].join("\n");
+    await this.sandbox.files.write(path, changed, this.#call);
+    return changedAt(path, changed, after, fresh.length);
+  }
 
   async #read(path: string): Promise<string> {
     const content = await this.sandbox.files.read(path, this.#call);
-    if (content.length > LONGEST_FILE) {
-      throw new ToolError(
-        `${path} has ${content.length} bytes`,
-        "that is too much to be shown or edited as text",
-        "read or change parts of it with code",
+    if (content.length > LARGEST_FILE) {
+      throw new Misuse(
+        `${path} has ${content.length.toLocaleString("en-US")} bytes, too many to show or edit as ` +
+          "text. Use code to look at parts of it",
       );
     }
     try {
       return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
     } catch {
-      throw new ToolError(
-        `${path} is not UTF-8 text`,
-        "only text can be shown and edited",
-        "read it with code",
-      );
+      throw new Misuse(`${path} is not UTF-8 text. Use code to work with its bytes`);
     }
   }
+}
 
-  async #list(path: string): Promise<string> {
-    const listed = await this.sandbox.runCode(LIST_TWO_LEVELS, {
-      language: "bash",
-      env: { FOLDER: path },
-      signal: this.options.signal,
-    });
-    const entries = cutMiddle(listed.stdout, this.options.maxCharacters);
-    return `${path}, two levels deep, without hidden files:\n${entries || "(empty)\n"}`;
+function isGiven(input: Input, name: string): boolean {
+  return input[name] !== undefined && input[name] !== null;
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value);
+}
+
+/** The lines that a view asks for, the first and the last, from 1 on; -1 is the end. */
+function rangeIn(input: Input): readonly [number, number] {
+  if (!isGiven(input, "view_range")) return [1, -1];
+  const asked = input["view_range"];
+  if (Array.isArray(asked) && asked.length === 2) {
+    const [first, last] = asked as unknown[];
+    if (isWhole(first) && isWhole(last) && first >= 1 && (last === -1 || last >= first)) {
+      return [first, last];
+    }
   }
+  throw new Misuse(
+    "view_range must be two line numbers, [first, last], counted from 1, last -1 for the end. " +
+      "Call again with such a range, or without one",
+  );
 }
 
-function text(input: Input, name: string): string {
-  const value = input[name];
-  if (typeof value !== "string") throw missing(name);
-  return value;
+/** Its lines, where a newline ends one and begins none. */
+function linesOf(text: string): string[] {
+  const lines = text.split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  return lines;
 }
 
-function linesOf(content: string): string[] {
-  return content.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+/** How often a part is in a text, side by side. */
+function countOf(text: string, part: string): number {
+  return text.split(part).length - 1;
 }
 
-function number(lines: string[], first: number): string {
-  return lines
-    .map((line, i) => `${String(first + i).padStart(6)}\t${line.endsWith("\n") ? line : `${line}\n`}`)
-    .join("");
+/** Shows what was changed, with the lines around it. */
+function changedAt(path: string, text: string, line: number, count: number): Told {
+  const first = Math.max(line - AROUND, 0);
+  const lines = text.split("\n").slice(first, line + count + AROUND);
+  return tell(`${path} has been changed:\n${cutMiddle(numbered(lines, first + 1), LONGEST_SNIPPET)}`);
 }
 
-/** The lines around a change, so that the model sees what it did. */
-function around(content: string, at: number, length: number): string {
-  const lines = linesOf(content);
-  const first = content.slice(0, at).split("\n").length;
-  const last = content.slice(0, at + length).split("\n").length;
-  const from = Math.max(1, first - AROUND);
-  return `:\n${cutMiddle(number(lines.slice(from - 1, last + AROUND), from), 4_000)}`;
-}
-
-function range(asked: unknown, count: number): [number, number] {
-  if (asked === undefined || asked === null) return [1, count];
-  const [first, last] = Array.isArray(asked) ? (asked as unknown[]) : [];
-  const valid =
-    Array.isArray(asked) &&
-    asked.length === 2 &&
-    Number.isInteger(first) &&
-    Number.isInteger(last) &&
-    (first as number) >= 1 &&
-    ((last as number) === -1 || (last as number) >= (first as number));
-  if (!valid) {
-    throw new ToolError(
-      `view_range ${JSON.stringify(asked)} is none`,
-      "it must be two line numbers, [first, last], with -1 for the end",
-      `use numbers from 1 to ${count}`,
-    );
-  }
-  return [first as number, last === -1 ? count : (last as number)];
+function numbered(lines: string[], first: number): string {
+  return lines.map((line, i) => `${String(first + i).padStart(6)}\t${line}`).join("\n");
 }

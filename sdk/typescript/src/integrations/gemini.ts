@@ -1,21 +1,20 @@
 /**
- * A function of the Gemini API that runs Python in a sandbox. No dependency: what is taken and
+ * A function of the Gemini API that runs code in a sandbox. No dependency: what is taken and
  * answered is plain JSON of `@google/genai`.
  *
  * @module
  */
 
 import type { Sandbox } from "../sandbox.js";
+import { withoutPictures } from "./speech.js";
 import {
-  DESCRIPTION_PYTHON,
+  INTERPRETER_DESCRIPTION,
+  INTERPRETER_PARAMETERS,
   SandboxSource,
-  ToolError,
-  errorForModel,
-  inputOf,
-  missing,
-  stderrOf,
-  cutMiddle,
-  valueOf,
+  carryOut,
+  limited,
+  pythonOrBash,
+  unknownTool,
 } from "./tools.js";
 import type { ToolOptions } from "./tools.js";
 
@@ -26,19 +25,17 @@ export interface FunctionCall {
   args?: Record<string, unknown> | undefined;
 }
 
-/** What a function is answered with: the outcome of the code, or why it did not run. */
-export type FunctionResult =
-  | { stdout: string; stderr: string; exit_code: number; result?: string }
-  | { error: string };
+/** What a function is answered with: the outcome of the code, or what went wrong. */
+export type FunctionResult = { output: string } | { error: string };
 
 const NAME = "run_python";
 
-/** The declaration of `run_python` `{code}`, for `config.tools[].functionDeclarations`. */
+/** The declaration of `run_python` `{code, language?}`, for `config.tools[].functionDeclarations`. */
 export function podflareFunctionDeclaration() {
   return {
     name: NAME,
-    description: DESCRIPTION_PYTHON,
-    parametersJsonSchema: inputOf("code", "Python source") as unknown,
+    description: INTERPRETER_DESCRIPTION,
+    parametersJsonSchema: INTERPRETER_PARAMETERS as unknown,
   };
 }
 
@@ -51,31 +48,10 @@ export async function runFunctionCall(
   sandbox: Sandbox,
   options: ToolOptions = {},
 ): Promise<FunctionResult> {
-  try {
-    if (call.name !== NAME) {
-      throw new ToolError(
-        `there is no function ${JSON.stringify(call.name)}`,
-        "nothing here answers it",
-        `use ${NAME}`,
-      );
-    }
-    const code = call.args?.["code"];
-    if (typeof code !== "string") throw missing("code");
-    const ready = await new SandboxSource(sandbox).get();
-    const { timeoutSeconds, signal } = options;
-    const result = await ready.runCode(code, { timeoutSeconds, signal });
-    const value = valueOf(result, options);
-    return {
-      stdout: cutMiddle(result.stdout, options.maxCharacters),
-      stderr: stderrOf(result, options),
-      exit_code: result.exitCode,
-      ...(value === undefined ? {} : { result: value }),
-    };
-  } catch (error) {
-    const text = errorForModel(error);
-    if (text === undefined) throw error;
-    return { error: text };
-  }
+  const tool = call.name === NAME ? pythonOrBash : unknownTool(call.name, [NAME]);
+  const told = await carryOut(tool, call.args, new SandboxSource(sandbox), limited(options));
+  const text = withoutPictures(told);
+  return told.failed ? { error: text } : { output: text };
 }
 
 /** The same as a part of the next message, with the call's name and id. */

@@ -1,5 +1,5 @@
 /**
- * A tool of LangChain that runs Python in a sandbox.
+ * A tool of LangChain that runs code in a sandbox.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import { StructuredTool } from "@langchain/core/tools";
 import type { ToolRunnableConfig } from "@langchain/core/tools";
 
 import type { Sandbox, SandboxOptions } from "../sandbox.js";
-import { DESCRIPTION_PYTHON, SandboxSource, inputOf, runForModel } from "./tools.js";
-import type { Limits } from "./tools.js";
+import type { Limits } from "./speech.js";
+import { INTERPRETER_DESCRIPTION, INTERPRETER_PARAMETERS, SandboxSource, runForModel } from "./tools.js";
 
 export interface PodflareToolOptions extends Limits {
   /** Where it runs. Without one, a sandbox is made at the first call. */
@@ -25,20 +25,20 @@ export interface PodflareToolOptions extends Limits {
 }
 
 /**
- * A tool `run_python` `{code}` → one text. What goes wrong, in the code or with the sandbox, is
+ * A tool `run_python` `{code, language?}` → one text. What goes wrong, in the code or with the sandbox, is
  * said in the text, so that the model can react.
  */
 export class PodflareTool extends StructuredTool {
   override name: string;
   override description: string;
-  override schema = inputOf("code", "Python source");
+  override schema = INTERPRETER_PARAMETERS;
   readonly #source: SandboxSource;
   readonly #options: PodflareToolOptions;
 
   constructor(options: PodflareToolOptions = {}) {
     super();
     this.name = options.name ?? "run_python";
-    this.description = options.description ?? DESCRIPTION_PYTHON;
+    this.description = options.description ?? INTERPRETER_DESCRIPTION;
     this.#source = new SandboxSource(options.sandbox, options.sandboxOptions);
     this.#options = options;
   }
@@ -52,7 +52,6 @@ export class PodflareTool extends StructuredTool {
     _?: unknown,
     config?: ToolRunnableConfig,
   ): Promise<string> {
-    const { code } = input as { code?: unknown };
-    return runForModel(this.#source, code, { ...this.#options, signal: config?.signal });
+    return runForModel(this.#source, input, { ...this.#options, signal: config?.signal });
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A tool of the OpenAI Agents SDK that runs Python in a sandbox.
+ * A tool of the OpenAI Agents SDK that runs code in a sandbox.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import { tool } from "@openai/agents";
 import type { FunctionTool } from "@openai/agents";
 
 import type { Sandbox, SandboxOptions } from "../sandbox.js";
-import { DESCRIPTION_PYTHON, SandboxSource, inputOf, runForModel } from "./tools.js";
-import type { Limits } from "./tools.js";
+import type { Limits } from "./speech.js";
+import { INTERPRETER_DESCRIPTION, INTERPRETER_PARAMETERS, SandboxSource, runForModel } from "./tools.js";
 
 export interface CodeInterpreterOptions extends Limits {
   /** Where it runs. Without one, a sandbox is made at the first call. */
@@ -25,7 +25,7 @@ export interface CodeInterpreterOptions extends Limits {
 }
 
 /**
- * A tool `run_code` `{code}` → one text. What goes wrong, in the code or with the sandbox, is said
+ * A tool `run_code` `{code, language}` → one text. What goes wrong, in the code or with the sandbox, is said
  * in the text, so that the model can react.
  */
 export function podflareCodeInterpreter<Context = unknown>(
@@ -34,13 +34,15 @@ export function podflareCodeInterpreter<Context = unknown>(
   const source = new SandboxSource(options.sandbox, options.sandboxOptions);
   return tool({
     name: options.name ?? "run_code",
-    description: options.description ?? DESCRIPTION_PYTHON,
-    parameters: inputOf("code", "Python source"),
+    description: options.description ?? INTERPRETER_DESCRIPTION,
+    // A strict schema names every field as required.
+    parameters: {
+      ...INTERPRETER_PARAMETERS,
+      required: ["code", "language"],
+      additionalProperties: false as const,
+    },
     strict: true,
     execute: (input: unknown, _, details) =>
-      runForModel(source, (input as { code?: unknown }).code, {
-        ...options,
-        signal: details?.signal,
-      }),
+      runForModel(source, input, { ...options, signal: details?.signal }),
   }) as unknown as FunctionTool<Context>;
 }

@@ -55,17 +55,18 @@ test("AI SDK: a model calls the tool, and gets one text for each call", async (t
   });
   assert.equal(text, "done");
   const outputs = steps.flatMap((step) => step.toolResults.map((result) => result.output));
-  assert.equal(outputs[0], "(no output)");
-  assert.equal(outputs[1], "20\n\n21");
-  assert.match(String(outputs[2]), /^stderr:\nTraceback [^]*ZeroDivisionError[^]*\nexit_code: 1$/);
+  assert.equal(outputs[0], "(it ran to its end and printed nothing)");
+  assert.equal(outputs[1], "20\n21");
+  assert.match(String(outputs[2]), /^stderr:\nTraceback [^]*ZeroDivisionError[^]*\nexit code: 1$/);
   assert.deepEqual(prompts[0].tools[0].inputSchema.required, ["code"]);
 });
 
 test("AI SDK: the tool may be wrapped in tool(), and makes a sandbox if none is given", async () => {
   const wrapped = tool(podflareRunCode({ sandboxOptions: { idleTimeoutSeconds: 5 } }));
-  const run = wrapped.execute as (input: { code: string }, options: object) => Promise<string>;
+  const run = wrapped.execute as (input: { code: string; language?: "bash" }, options: object) => Promise<string>;
   await run({ code: "x = 1" }, {});
-  assert.equal(await run({ code: "print(x)" }, {}), "1\n");
+  assert.equal(await run({ code: "print(x)" }, {}), "1");
+  assert.equal(await run({ code: "echo $((6 * 7))", language: "bash" }, {}), "42");
 });
 
 test("OpenAI Agents: an agent calls the tool and its run ends with the answer", async (t) => {
@@ -92,7 +93,7 @@ test("OpenAI Agents: an agent calls the tool and its run ends with the answer", 
                 callId: `c${codes.length}`,
                 name: "run_code",
                 status: "completed",
-                arguments: JSON.stringify({ code }),
+                arguments: JSON.stringify({ code, language: "python" }),
               },
         ],
       };
@@ -105,7 +106,7 @@ test("OpenAI Agents: an agent calls the tool and its run ends with the answer", 
   const result = await new Runner().run(agent, "what is 111 * 111?");
   assert.equal(result.finalOutput, "It is 12321.");
   const items = requests.at(-1)?.input as any[];
-  assert.deepEqual(items.at(-1).output, { type: "text", text: "12321\n" });
+  assert.deepEqual(items.at(-1).output, { type: "text", text: "12321" });
   assert.equal((requests[0]?.tools[0] as { name?: string }).name, "run_code");
 });
 
@@ -115,9 +116,9 @@ test("LangChain: a tool call gives a tool message", async (t) => {
   const call = { type: "tool_call" as const, id: "c1", name: "run_python", args: { code: "print(6 * 7)" } };
   const message = (await runner.invoke(call)) as ToolMessage;
   assert(message instanceof ToolMessage);
-  assert.equal(message.content, "42\n");
+  assert.equal(message.content, "42");
   assert.equal(message.tool_call_id, "c1");
-  assert.match(String(await runner.invoke({ code: "raise ValueError(5)" })), /ValueError: 5[^]*exit_code: 1/);
+  assert.match(String(await runner.invoke({ code: "raise ValueError(5)" })), /ValueError: 5[^]*exit code: 1/);
   assert.equal(runner.name, "run_python");
 });
 
@@ -164,9 +165,9 @@ test("Gemini: the declaration is sent, and the call's answer goes back", async (
       functionResponse: {
         id: "f1",
         name: "run_python",
-        response: { stdout: "1024\n", stderr: "", exit_code: 0, result: "5" },
+        response: { output: "1024\n5" },
       },
     },
   ]);
-  assert.match(String((await runFunctionCall({ name: "fly" }, sandbox) as { error: string }).error), /^error: there is no function "fly"\nwhy: /);
+  assert.match(String((await runFunctionCall({ name: "fly" }, sandbox) as { error: string }).error), /^error: unknown tool 'fly'\. The tools here are run_python$/);
 });

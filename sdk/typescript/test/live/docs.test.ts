@@ -1,4 +1,4 @@
-/** The programs of the guide and of the package's page compile, and run on a real server. */
+/** The programs of the guides and of the package's page compile, and run on a real server. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -10,7 +10,7 @@ import { test } from "node:test";
 import { REPOSITORY, blocksOf } from "../blocks.js";
 
 const HERE = join(REPOSITORY, "sdk", "typescript");
-const PAGES = ["docs/typescript.md", "sdk/typescript/README.md", "README.md"];
+const PAGES = ["docs/typescript.md", "docs/anthropic.md", "sdk/typescript/README.md", "README.md"];
 
 async function run(command: string[], cwd: string): Promise<string> {
   const child = spawn(process.execPath, command, { cwd, stdio: ["ignore", "pipe", "pipe"] });
@@ -22,7 +22,7 @@ async function run(command: string[], cwd: string): Promise<string> {
   return said;
 }
 
-test("every program of the guide compiles and runs", async (t) => {
+test("every program of the guides compiles and runs", async (t) => {
   const folder = mkdtempSync(join(HERE, "build", "docs-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const programs: { name: string; isRun: boolean }[] = [];

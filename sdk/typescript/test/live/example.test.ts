@@ -2,19 +2,51 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 
 import { REPOSITORY } from "../blocks.js";
-import { FakeAnthropic, call, say } from "../fake-anthropic.js";
+import { FakeMessagesApi } from "./messages-api.js";
 
 const HERE = join(REPOSITORY, "sdk", "typescript");
 const EXAMPLE = join(REPOSITORY, "examples", "typescript-agent");
+const DEADLINE_MS = 180_000;
+
+function call(id: string, code: string): object {
+  return { type: "tool_use", id, name: "run_python", input: { code } };
+}
+
+/** What the model says, and what it must have been told. */
+const TURNS = [
+  {
+    content: [
+      { type: "text", text: "Let me look." },
+      call("toolu_1", "import pandas as pd\ntable = pd.read_csv('sales.csv')\nnope"),
+      call("toolu_2", "best = table.loc[table.sold.idxmax(), 'month']; print(best)"),
+    ],
+    stop_reason: "tool_use",
+    expect: { asks: "Files in the sandbox: /root/sales.csv" },
+  },
+  {
+    content: [call("toolu_3", "table.plot(x='month')")],
+    stop_reason: "tool_use",
+    expect: { results: [{ is_error: true, contains: "NameError" }, { is_error: false, equals: "2" }] },
+  },
+  {
+    content: [{ type: "text", text: "In month 2." }],
+    stop_reason: "end_turn",
+    expect: { results: [{ is_error: false, images: 1 }] },
+  },
+];
 
 async function node(cwd: string, command: string[], env = {}): Promise<{ out: string; err: string }> {
-  const child = spawn(process.execPath, command, { cwd, env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, command, {
+    cwd,
+    env: { ...process.env, ...env },
+    timeout: DEADLINE_MS,
+  });
   let out = "";
   let err = "";
   child.stdout.on("data", (data: Buffer) => (out += data));
@@ -33,26 +65,16 @@ test("the agent answers a question about a file, and leaves its figure", async (
   copyFileSync(join(EXAMPLE, "tsconfig.json"), join(folder, "tsconfig.json"));
   await node(folder, [join(HERE, "node_modules", "typescript", "bin", "tsc"), "-p", folder]);
   writeFileSync(join(folder, "sales.csv"), "month,sold\n1,5\n2,9\n3,4\n");
-  const fake = await FakeAnthropic.start(t, [
-    {
-      content: [
-        say("Let me look."),
-        call("run_python", { code: "import pandas as pd\ntable = pd.read_csv('sales.csv')\nnope" }),
-        call("run_python", { code: "best = table.loc[table.sold.idxmax(), 'month']; print(best)" }),
-      ],
-      stop_reason: "tool_use",
-    },
-    { content: [call("run_python", { code: "table.plot(x='month')" })], stop_reason: "tool_use" },
-    { content: [say("In month 2.")] },
-  ]);
+  const conversations = join(folder, "conversations");
+  mkdirSync(conversations);
+  writeFileSync(join(conversations, "agent.json"), JSON.stringify({ turns: TURNS }));
+  using api = await FakeMessagesApi.start(conversations);
   const { out, err } = await node(folder, ["build/agent.js", "When was most sold?", "sales.csv"], {
-    ANTHROPIC_API_KEY: "sk-ant-fake",
-    ANTHROPIC_BASE_URL: fake.client.baseURL,
+    ANTHROPIC_API_KEY: "a-key",
+    ANTHROPIC_BASE_URL: api.baseOf("agent"),
   });
+  await api.assertNoFailures("agent");
   assert.match(out, /Let me look\.[^]*In month 2\.\n/);
-  assert.match(err, /\[exit_code: 1\][^]*\[figure → figure-1\.png\]/);
-  assert(existsSync(join(folder, "figure-1.png")));
-  assert.match(JSON.stringify(fake.bodies[0]?.messages), /Files in the sandbox: \/root\/sales\.csv/);
-  assert.match(JSON.stringify(fake.bodies[1]?.messages.at(-1)), /stdout:\\n2\\n/);
+  assert.match(err, /\[exit code: 1\][^]*\[figure → figure-1\.png\]/);
   assert.equal(readFileSync(join(folder, "figure-1.png")).subarray(1, 4).toString(), "PNG");
 });
