@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ from wire import Wire
 
 MEBI = 1 << 20
 REPOSITORY = Path(__file__).resolve().parent.parent
+SDKS = REPOSITORY / "sdk"
 #: What `./podflare` has built, the Java SDK among it.
 PROGRAM = REPOSITORY / "cli" / "target" / "podflare"
 
@@ -181,12 +184,20 @@ class Bench:
         yield Row("MCP run_python, over run_code (the first 20 of a server)", "ms", first)
         yield Row("MCP run_python, over run_code (after 400)", "ms", samples, TOOL)
 
-    def java_sdk(self) -> Iterator[Row]:
-        """What the Java SDK's call costs beyond a plain one, against a server that answers at once."""
-        java = Path(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
-        calls = str(self.sizes.calls * 10)
+    def sdks(self) -> Iterator[Row]:
+        """What an SDK's call costs beyond a plain one, against a server that answers at once."""
+        java = str(Path(os.environ["JAVA_HOME"], "bin", "java")) if "JAVA_HOME" in os.environ else "java"
+        yield self.overhead("Python", [sys.executable], "python/bench/overhead.py")
+        yield self.overhead("Java", [java, "-cp", f"{PROGRAM}/lib/*"], "java/bench/Overhead.java")
+        node = shutil.which("node")
+        if node is None or not (SDKS / "typescript" / "dist").exists():
+            print("no row for TypeScript: ./podflare test builds that SDK", file=sys.stderr)
+            return
+        yield self.overhead("TypeScript", [node], "typescript/bench/overhead.mjs")
+
+    def overhead(self, language: str, interpreter: list[str], program: str) -> Row:
         measured = subprocess.run(
-            [java, "-cp", PROGRAM / "lib" / "*", REPOSITORY / "sdk/java/bench/Overhead.java", calls],
+            [*interpreter, str(SDKS / program), str(self.sizes.calls * 10)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
@@ -194,7 +205,7 @@ class Bench:
             timeout=300,
         )
         samples = [float(line) for line in measured.stdout.split()]
-        yield Row("Java SDK's run, over a plain HTTP call", "ms", samples, SDK)
+        return Row(f"{language} SDK's run, over a plain HTTP call", "ms", samples, SDK)
 
     def streaming(self) -> Iterator[Row]:
         self.wait_for_pool()

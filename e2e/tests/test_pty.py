@@ -384,7 +384,7 @@ class ShellTest(Case):
             # Once it speaks, it has the terminal; until then the key would be the shell's. A shell
             # that starts another program loses the key between its fork and its exec: none here.
             window.type("python3 -c 'import time; print(1+1, flush=True); time.sleep(600)'\r")
-            window.expect(r"\n2\r\n")
+            window.expect(r"[\r\n]2\r\n")
             window.type("\x03")
             window.expect("KeyboardInterrupt")
             window.type("echo al''ive; exit\r")
