@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rig.case import Case
+from rig.case import Case, slow
 
 
 class AuthTest(Case):
@@ -81,6 +81,7 @@ class AuthTest(Case):
             self.assertTrue(self.rest.call("GET", path).headers.get("X-Request-Id"), path)
 
 
+@slow
 class FirstKeyTest(Case):
     """Starts the suite's server as a user does the first time: with no key and no settings."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rig import host, outside, suite
-from rig.case import Case, KillingCase
+from rig.case import Case, KillingCase, slow
 from rig.deadline import at_most, eventually
 from rig.host import Footprint, Process
 from rig.rest import Answer
@@ -116,6 +116,7 @@ class MachineFaultTest(Case):
                     eventually(f"{sandbox} is lost", lambda s=sandbox: self.is_lost(s))
                     self.rest.close(sandbox)
 
+    @slow
     def test_a_fork_that_may_not_fit_makes_all_children_or_none(self) -> None:
         parent = self.new_sandbox()
         self.said(parent, "x = 1")
@@ -223,6 +224,7 @@ class FullDiskTest(Case):
         space = self.freeze(sandbox)
         self.assertEqual(self.said(self.resume(space), "print(len(x) >> 20)"), "60\n")
 
+    @slow
     def test_a_persistent_sandbox_stays_awake_while_the_disk_is_full(self) -> None:
         # Filling the disk takes a while, and shall be done before the sandbox is idle.
         sandbox = self.new_sandbox(persistent=True, idle_timeout_seconds=6)

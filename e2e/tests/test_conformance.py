@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from rig.case import Case
+from rig.case import Case, slow
 from rig.server import REPOSITORY
 
 TYPESCRIPT = REPOSITORY / "sdk" / "typescript"
@@ -58,6 +58,7 @@ class ConformanceTest(OtherProgramCase):
         self.carried_out_by("node", "conformance/run.mjs", folder=TYPESCRIPT)
 
 
+@slow
 class TypeScriptTest(OtherProgramCase):
     """The adapters, the guide and the example of the TypeScript SDK, which need a server."""
 
@@ -68,6 +69,7 @@ class TypeScriptTest(OtherProgramCase):
         self.assertEqual(ran.returncode, 0, ran.stdout[-6000:])
 
 
+@slow
 class JavaTest(OtherProgramCase):
     """Conversations with a model by Anthropic's library, and the example, of the Java SDK, which need a server."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rig import host
-from rig.case import Case, KillingCase
+from rig.case import Case, KillingCase, slow
 from rig.deadline import DeadlineExceeded, eventually
 from rig.host import Process
 from rig.rest import Exec, Refused
@@ -110,6 +110,7 @@ class GuestFaultTest(Case):
             self.assertEqual(ran.error["name"], "MemoryError")
         self.assertEqual(self.rest.exec(sandbox, "print('well')").stdout, "well\n")
 
+    @slow
     def test_a_process_bomb_does_not_reach_the_host(self) -> None:
         sandbox = self.new_sandbox()
         # The server's own: what else the host runs is not the bomb's, and comes and goes.
@@ -129,6 +130,7 @@ class GuestFaultTest(Case):
         self.assertEqual((ran.reason, ran.state_kept), ("killed", False))
         self.assert_refused(self.rest.info(sandbox), 404)
 
+    @slow
     def test_a_guest_that_floods_its_console_fills_nothing(self) -> None:
         sandbox = self.new_sandbox()
         before = host.bytes_of(self.server.data_dir)

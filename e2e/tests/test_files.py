@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator
 
 from rig import host, suite
-from rig.case import SandboxCase
+from rig.case import SandboxCase, slow
 from rig.deadline import eventually
 
 MEBI = 1 << 20
@@ -223,6 +223,7 @@ class FilesTest(SandboxCase):
             self.assertTrue(running.rest().stdout.endswith("off\n"))
 
 
+@slow
 class DiskFullTest(SandboxCase):
     def test_a_full_disk_is_said_and_the_sandbox_lives_on(self) -> None:
         sandbox = self.new_sandbox(disk_mb=256)

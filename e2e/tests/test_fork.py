@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 from rig import host, outside, suite
-from rig.case import Case
+from rig.case import Case, slow
 from rig.deadline import at_most, eventually
 
 #: What a long session of an agent leaves in a machine.
@@ -481,6 +481,7 @@ class ForkTest(Case):
         # A copy would be 400 MiB. Each QEMU has some memory of its own, and so has each guest.
         self.assertLess(max(own), 250, own)
 
+    @slow
     def test_cost_does_not_grow_with_depth(self) -> None:
         line, took, copied = [self.new_sandbox()], [], []
         self.said(line[0], "x = 0")
@@ -514,6 +515,7 @@ class ForkTest(Case):
         self.assertEqual(self.said(tip, "print([int(b.sum()) for b in blocks])"), f"{expected}\n")
 
 
+@slow
 class ForkSizeTest(Case):
     deadline_seconds = 600.0
 
@@ -592,6 +594,7 @@ class ForkEgressTest(Case):
             self.assertEqual(self.rest.info(child).json["egress"], True)
         self.assertEqual(self.said(parent, "print(reach())"), "True\n")
 
+    @slow
     def test_children_of_a_shut_sandbox_reach_nothing(self) -> None:
         parent = self.new_sandbox(egress=False)
         self.said(parent, self.REACH)
@@ -631,6 +634,7 @@ class ForkLifetimeTest(Case):
             self.assertEqual(self.said(parent, "import time; time.sleep(0.5); print(1)"), "1\n")
         self.assertIn(parent, self.rest.ids())
 
+    @slow
     def test_a_child_of_a_sandbox_with_a_lifetime_has_an_end_of_its_own(self) -> None:
         parent = self.new_sandbox(max_lifetime_seconds=10)
         time.sleep(2)

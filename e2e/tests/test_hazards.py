@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rig import host, outside
-from rig.case import Case
+from rig.case import Case, slow
 from rig.deadline import at_most, eventually
 from rig.server import REPOSITORY, free_port
 
@@ -357,6 +357,7 @@ class HostHazardTest(Case):
         # What the kernel held back until somebody typed would take for ever.
         self.assertLess(time.monotonic() - began, 20)
 
+    @slow
     def test_a_child_that_floods_its_console_and_channel_fills_nothing(self) -> None:
         parent = self.new_sandbox()
         (child,) = self.fork(parent)

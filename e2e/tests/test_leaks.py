@@ -7,7 +7,7 @@ import dataclasses
 import os
 
 from rig import host, suite
-from rig.case import Case
+from rig.case import Case, slow
 from rig.deadline import DeadlineExceeded, eventually
 from rig.host import Footprint
 
@@ -98,6 +98,7 @@ class LeakTest(Case):
         self.assertEqual(self.rest.exec(sandbox, "print(1)").stdout, "1\n")
         self.assertEqual(self.rest.close(sandbox).status, 204)
 
+    @slow
     def test_a_closed_sandboxs_resources_are_gone_soon(self) -> None:
         made = [self.rest.create() for _ in range(3)]
         machines = self.settled().processes

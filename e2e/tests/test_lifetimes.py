@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rig.case import Case
+from rig.case import Case, slow
 from rig.deadline import eventually
 
 
@@ -70,12 +70,14 @@ class LifetimeTest(Case):
 
         self.assert_lasts(3, lasted)
 
+    @slow
     def test_a_long_call_is_not_idle_time(self) -> None:
         sandbox = self.new_sandbox(idle_timeout_seconds=4)
         ran = self.rest.exec(sandbox, "import time; time.sleep(8); print('whole')")
         self.assert_ended(ran, 0, "ok", True)
         self.assertEqual(ran.stdout, "whole\n")
 
+    @slow
     def test_file_calls_keep_a_sandbox_alive(self) -> None:
         sandbox = self.new_sandbox(idle_timeout_seconds=8)
         for _ in range(3):

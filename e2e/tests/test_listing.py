@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rig.case import Case
+from rig.case import Case, slow
 from rig.deadline import eventually
 
 
@@ -102,6 +102,7 @@ class ListingTest(Case):
         ):
             self.assert_refused(self.rest.list(**query), {400, 422}, names)
 
+    @slow
     def test_limits_that_are_asked_for_are_what_the_guest_gets(self) -> None:
         sandbox = self.new_sandbox(memory_mb=512, disk_mb=256)
         ran = self.rest.exec(

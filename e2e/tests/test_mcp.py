@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rig.case import Case
+from rig.case import Case, slow
 from rig.deadline import eventually
 from rig.mcp import HttpMcpClient, McpClient, StdioClient, text
 from rig.server import PODFLARE, REPOSITORY
@@ -296,6 +296,7 @@ class HttpMcpTest(ToolCases, Case):
         return own[0]["state"] == "running"
 
 
+@slow
 class InspectorTest(Case):
     """The protocol's official client, from npm."""
 

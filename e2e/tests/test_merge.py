@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from rig.case import Case
+from rig.case import Case, slow
 from rig.deadline import eventually
 from rig.rest import Refused
 
@@ -366,6 +366,7 @@ class FileMergeTest(MergeCase):
         self.assertEqual(self.content(parent, "/root/first"), b"1\n")
         self.assertEqual(self.content(parent, "/root/changed"), b"won\n")
 
+    @slow
     def test_a_full_disk_of_the_parent_refuses_the_merge_and_changes_nothing(self) -> None:
         parent = self.new_sandbox(disk_mb=256)
         (winner,) = self.fork(parent)

@@ -7,7 +7,7 @@ import contextlib
 import socket
 
 from rig import host, outside
-from rig.case import Case
+from rig.case import Case, slow
 
 #: Tries to connect; prints what came of it. Refusals and silence are both "no".
 REACH = """
@@ -72,6 +72,7 @@ class NetworkTest(Case):
         )
         self.assertEqual(ran.stdout, f"you are {outside.GATEWAY}", ran.stderr)
 
+    @slow
     def test_private_networks_and_metadata_are_not_reached(self) -> None:
         for kind, address in outside.FORBIDDEN.items():
             with self.subTest(kind):
@@ -115,6 +116,7 @@ class NetworkTest(Case):
             addresses = ["10.0.2.2", outside.GATEWAY, *host.addresses()]
             self.assert_none_reached(self.shut_sandbox, addresses, port)
 
+    @slow
     def test_without_egress_no_name_is_looked_up(self) -> None:
         ran = self.rest.bash(self.shut_sandbox, "timeout 15 getent hosts example.org")
         self.assertNotEqual(ran.code, 0)

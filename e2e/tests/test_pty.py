@@ -16,7 +16,7 @@ import termios
 import time
 from collections.abc import Iterator
 
-from rig.case import Case, KillingCase, SandboxCase
+from rig.case import Case, KillingCase, SandboxCase, slow
 from rig.deadline import eventually
 
 from rig.server import PODFLARE
@@ -221,6 +221,7 @@ class TerminalLifeTest(Case):
         self.assertEqual(terminal.rest(), 1000)
         self.assertEqual(terminal.exit, {"code": 137, "reason": "killed"})
 
+    @slow
     def test_a_client_keeps_its_sandbox_and_one_that_is_gone_does_not(self) -> None:
         sandbox = self.new_sandbox(idle_timeout_seconds=4)
         terminal = self.rest.terminal(sandbox, cmd="sleep 8; echo still; sleep 600")

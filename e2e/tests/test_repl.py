@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rig.case import SandboxCase
+from rig.case import SandboxCase, slow
 from rig.deadline import eventually
 
 
@@ -152,6 +152,7 @@ class ReplEndingTest(SandboxCase):
             self.assertEqual(self.rest.interrupt(self.sandbox).status, 204)
             self.assertEqual(self.stdout("print('unharmed')"), "unharmed\n")
 
+    @slow
     def test_code_that_ignores_the_interrupt_costs_the_process_and_says_so(self) -> None:
         self.stdout("gone = 1")
         ran = self.exec(

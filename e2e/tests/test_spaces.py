@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rig import host, suite
-from rig.case import Case, KillingCase
+from rig.case import Case, KillingCase, slow
 from rig.deadline import eventually
 
 NEVER = "spc_" + "0" * 32
@@ -129,6 +129,7 @@ class FreezeTest(SpaceCase):
             f"{cells} {sum(range(cells))}\n",
         )
 
+    @slow
     def test_clocks_are_right_after_resume(self) -> None:
         _, space = self.frozen(STATE)
         time.sleep(5)
@@ -477,6 +478,7 @@ class PersistentTest(SpaceCase):
             ],
         )  # fmt: skip
 
+    @slow
     def test_its_lifetime_is_final_though_it_sleeps(self) -> None:
         sandbox = self.new_sandbox(
             persistent=True, idle_timeout_seconds=1, max_lifetime_seconds=25

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rig import outside, suite
-from rig.case import Case, KillingCase
+from rig.case import Case, KillingCase, slow
 from rig.deadline import eventually
 from rig.rest import Exec, Refused, Rest
 
@@ -192,6 +192,7 @@ outward = socket.create_connection(({outside.OUTSIDE!r}, {outside.PORT}), 60)
         self.assertNotEqual(self.rest.bash(shut, f"{fetch} 3").code, 0)
 
 
+    @slow
     def test_what_a_build_left_running_reaches_nothing_until_it_is_somebodys(self) -> None:
         """A process asks the outside again and again, and writes down when it was answered."""
         address = f"http://{outside.OUTSIDE}:{outside.PORT}/"
@@ -405,6 +406,7 @@ class BadBuildTest(TemplateCase):
 
 
 class ReaderTest(TemplateCase):
+    @slow
     def test_a_client_that_goes_away_does_not_stop_the_build(self) -> None:
         self.addCleanup(self.rest.delete_template, "alone")
         with self.rest.build_stream("alone", script="echo on; sleep 10", warm="x = 3") as stream:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rig.case import Case
+from rig.case import Case, slow
 from rig.deadline import PATIENCE, eventually
 from rig.server import PODFLARE, REPOSITORY, Server, free_port
 
@@ -274,6 +274,7 @@ class WorkerServesTest(WorkerCase):
         self.assert_clean()
 
 
+@slow
 class WorkerTroubleTest(WorkerCase):
     def test_an_answer_that_is_refused_by_a_500_is_sent_again(self) -> None:
         self.api.fail("send", 500)
@@ -381,6 +382,7 @@ class WorkerTroubleTest(WorkerCase):
 
 
 class WorkerEndsTest(WorkerCase):
+    @slow
     def test_killed_and_started_again_it_goes_on_in_the_same_sandbox(self) -> None:
         script = self.queue([bash("export KEPT=yes; date +%N >> runs")], [bash("sleep 5; echo $KEPT")], [bash("wc -l < runs")])
         worker = self.worker()
