@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableSet;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -14,6 +15,9 @@ import org.jspecify.annotations.Nullable;
  * are written from one place. Paths are those inside of the {@link Jail}.
  */
 final class QemuArguments {
+
+  /** Those threads of a monitor, beside the main one, that serve us and never run the guest. */
+  static final Set<String> SERVING_THREADS = Set.of("IO mon_iothread", "layers");
 
   static final String KERNEL = "/image/vmlinuz";
   static final String INITRAMFS = "/image/initramfs.img";
@@ -172,6 +176,9 @@ final class QemuArguments {
             qemu.binary().toString(),
             "-nodefaults",
             "-no-user-config",
+            // Gives its threads their names.
+            "-name",
+            "microvm,debug-threads=on",
             "-display",
             "none",
             "-no-reboot",

@@ -12,6 +12,7 @@ import dev.podflare.engine.Usage;
 import dev.podflare.host.HostException;
 import dev.podflare.host.Memory;
 import dev.podflare.host.ProcessMemory;
+import dev.podflare.host.Urgency;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -71,6 +72,9 @@ final class QemuMicroVm implements MicroVm {
   private final ReentrantLock standing = new ReentrantLock();
 
   private boolean paused;
+
+  /** Whether the monitor goes before all else: from when it waits until it lets its guest run. */
+  private volatile boolean urgent;
 
   /** Empty for a machine that was booted: its memory has no layers. */
   private volatile Optional<LayeredMemory> memory = Optional.empty();
@@ -223,6 +227,32 @@ final class QemuMicroVm implements MicroVm {
     qmp.execute(
         "migrate-set-capabilities",
         Map.of("capabilities", List.of(Map.of("capability", "events", "state", true))));
+    beUrgent();
+  }
+
+  /**
+   * Lets the monitor do at once what makes it a clone, though others compute: the guests of clones
+   * that run already, most of all, have much to do at first. It serves no guest yet, so nobody can
+   * make it keep the processor.
+   */
+  private void beUrgent() {
+    try {
+      urgent = true;
+      if (!Urgency.begin(monitor.pid(), QemuArguments.SERVING_THREADS)) {
+        LOG.log(System.Logger.Level.DEBUG, "the kernel lets no monitor go before others");
+      }
+    } catch (IOException e) {
+      LOG.log(System.Logger.Level.DEBUG, "the threads of microVM " + id + " can't be listed", e);
+    }
+  }
+
+  private void beUsual() throws EngineException {
+    try {
+      Urgency.end(monitor.pid());
+      urgent = false;
+    } catch (IOException e) {
+      throw failure("the monitor of microVM " + id + " can't be made one of many again", e);
+    }
   }
 
   private LayeredMemory memory() {
@@ -266,6 +296,7 @@ final class QemuMicroVm implements MicroVm {
       throw failure("the disk of microVM " + id + " can't be made sense of", e);
     }
     memory = Optional.of(LayeredMemory.of(qmp, directory));
+    beUsual();
     resume();
   }
 
@@ -463,6 +494,9 @@ final class QemuMicroVm implements MicroVm {
     try {
       qmp.execute("cont", Map.of());
       paused = false;
+      if (urgent) {
+        beUsual();
+      }
     } finally {
       standing.unlock();
     }

@@ -1,5 +1,6 @@
 package dev.podflare.engine.qemu;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.podflare.engine.AgentProbe;
@@ -94,6 +95,22 @@ class AdoptTest {
     }
   }
 
+  /** Whether a thread of its monitor has another policy than the usual one. */
+  private boolean isUrgent(MicroVm machine) throws Exception {
+    VmDirectory files = new VmDirectory(directory.resolve("vm").resolve(machine.id().value()));
+    long pid = requireNonNull(Journal.read(files.journal()).orElseThrow().process()).pid();
+    boolean urgent = false;
+    try (var threads = Files.newDirectoryStream(Path.of("/proc/" + pid + "/task"))) {
+      for (Path thread : threads) {
+        String stat = Files.readString(thread.resolve("stat"));
+        // Field 41 of proc_pid_stat(5); the name, field 2, may have blanks in it.
+        String policy = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1)[38];
+        urgent |= !policy.equals("0");
+      }
+    }
+    return urgent;
+  }
+
   @Test
   void its_machines_go_on_and_can_be_captured_frozen_and_closed() throws Exception {
     List<MicroVmId> left = leftByAKilledServer();
@@ -105,11 +122,13 @@ class AdoptTest {
         try (AgentProbe agent = AgentProbe.on(machine)) {
           agent.ping();
         }
+        assertThat(isUrgent(machine)).isFalse();
         Path place = Files.createTempDirectory(directory, "capture");
         try (MicroVm child =
                 next.start(next.capture(machine, place).snapshot(), new Egress.Outside());
             AgentProbe agent = AgentProbe.on(child)) {
           agent.ping();
+          assertThat(isUrgent(child)).as("one that runs a guest goes before nobody").isFalse();
         }
       }
       adopted.getFirst().close();
