@@ -2,6 +2,7 @@ package dev.podflare.engine;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 
 /**
  * Makes microVMs run, freezes them into snapshots, and starts clones of snapshots.
@@ -94,17 +95,17 @@ public interface Engine extends AutoCloseable {
   }
 
   /**
-   * Takes over the microVMs that an earlier, dead process of this engine left running. They run
-   * when this call returns, whatever that process was doing with them.
+   * Takes over microVMs that an earlier, dead process of this engine left running. They run when
+   * this call returns, whatever that process was doing with them.
    *
-   * @return those that live; the caller stops what it has no use for. What does not live is left to
-   *     {@link #reap()}
+   * @param wanted those that the caller has a use for; all others are left to {@link #reap()}
+   * @return those of them that live
    */
-  List<MicroVm> adopt() throws EngineException;
+  List<MicroVm> adopt(Set<MicroVmId> wanted) throws EngineException;
 
   /**
    * Stops every microVM that an earlier, dead process of this engine left in its directory and that
-   * was not {@linkplain #adopt() adopted}, and frees what they held.
+   * was not {@linkplain #adopt adopted}, and frees what they held.
    *
    * @return the ids of those microVMs
    */

@@ -8,13 +8,12 @@ import java.io.IOException;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 
 /**
  * Brings the sandboxes of a server that died back to life: at the start, before any call.
@@ -70,8 +69,8 @@ final class Adoption {
    */
   void run(Consumer<String> progress) throws EngineException, IOException {
     Map<MicroVmId, MicroVm> living = new HashMap<>();
-    engine.adopt().forEach(microVm -> living.put(microVm.id(), microVm));
-    int dead = engine.reap().size();
+    engine.adopt(driven()).forEach(microVm -> living.put(microVm.id(), microVm));
+    int ended = engine.reap().size();
 
     freezing.finish(
         open.registry().open().stream()
@@ -88,7 +87,6 @@ final class Adoption {
       Optional<MicroVm> machine = machineOf(entry, living);
       SpaceInfo bed = beds.get(entry.sandbox().id());
       if (machine.isPresent()) {
-        living.remove(machine.get().id());
         goOn(entry.sandbox(), entry.machine().orElseThrow(), machine.get());
         resumed++;
       } else if (bed != null) {
@@ -97,8 +95,15 @@ final class Adoption {
         add(entry.sandbox(), new Sandbox.Condition.Lost("the server was restarted."), 0);
       }
     }
-    endAll(List.copyOf(living.values()));
-    tell(progress, resumed, dead + living.size());
+    tell(progress, resumed, ended);
+  }
+
+  /** The machines of all open sandboxes. */
+  private Set<MicroVmId> driven() {
+    return open.registry().open().stream()
+        .flatMap(entry -> entry.machine().stream())
+        .map(MachineRecord::microVm)
+        .collect(Collectors.toSet());
   }
 
   private static Optional<MicroVm> machineOf(Registry.Entry entry, Map<MicroVmId, MicroVm> living) {
@@ -136,12 +141,6 @@ final class Adoption {
     sandbox.recall(execs.of(sandbox.id()));
     open.restore(sandbox);
     lifetimes.watch(sandbox);
-  }
-
-  private static void endAll(List<MicroVm> machines) {
-    try (ExecutorService each = Executors.newVirtualThreadPerTaskExecutor()) {
-      machines.forEach(machine -> each.execute(machine::close));
-    }
   }
 
   private static void tell(Consumer<String> progress, int resumed, int ended) {

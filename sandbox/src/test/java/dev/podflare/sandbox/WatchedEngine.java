@@ -12,6 +12,7 @@ import dev.podflare.engine.Prepared;
 import dev.podflare.engine.Snapshot;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -73,8 +74,8 @@ final class WatchedEngine implements Engine {
   }
 
   @Override
-  public List<MicroVm> adopt() throws EngineException {
-    return engine.adopt();
+  public List<MicroVm> adopt(Set<MicroVmId> wanted) throws EngineException {
+    return engine.adopt(wanted);
   }
 
   @Override

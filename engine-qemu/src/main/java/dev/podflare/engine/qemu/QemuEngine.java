@@ -74,6 +74,8 @@ public final class QemuEngine implements Engine {
   /** More starts at once would only make all of them late. */
   private static final int MOST_AT_ONCE = 8;
 
+  private static final String NOT_STARTED = "a clone can't be started";
+
   private final Qemu qemu;
   private final NativePrograms programs;
   private final Path machines;
@@ -307,6 +309,7 @@ public final class QemuEngine implements Engine {
     boolean running = false;
     try {
       atOnce(
+          NOT_STARTED,
           count,
           _ -> {
             QemuMicroVm clone = waiting.take(snapshot.shape());
@@ -317,7 +320,7 @@ public final class QemuEngine implements Engine {
             }
             writeJournal(clone.directory(), clone.resources(), clone.shape(), clone.pid(), true);
           });
-      atOnce(count, index -> clones.get(index).resume());
+      atOnce(NOT_STARTED, count, index -> clones.get(index).resume());
       running = true;
       return List.copyOf(clones);
     } catch (EngineException e) {
@@ -342,7 +345,7 @@ public final class QemuEngine implements Engine {
   }
 
   /** Runs a number of parts side by side and returns when all have ended; throws if one failed. */
-  private static void atOnce(int count, Part part) throws EngineException {
+  private static void atOnce(String failure, int count, Part part) throws EngineException {
     Semaphore turn = new Semaphore(MOST_AT_ONCE);
     List<Future<Boolean>> parts = new ArrayList<>();
     try (ExecutorService each = Executors.newVirtualThreadPerTaskExecutor()) {
@@ -362,11 +365,11 @@ public final class QemuEngine implements Engine {
     }
     for (Future<Boolean> done : parts) {
       if (done.state() != Future.State.SUCCESS) {
-        throw done.exceptionNow() instanceof EngineException failure
-            ? failure
+        throw done.exceptionNow() instanceof EngineException known
+            ? known
             : new EngineException(
                 EngineException.Kind.FAILED,
-                "a clone can't be started: " + done.exceptionNow().getMessage(),
+                failure + ": " + done.exceptionNow().getMessage(),
                 done.exceptionNow());
       }
     }
@@ -507,18 +510,17 @@ public final class QemuEngine implements Engine {
   }
 
   @Override
-  public List<MicroVm> adopt() throws EngineException {
+  public List<MicroVm> adopt(Set<MicroVmId> wanted) throws EngineException {
     List<MicroVm> adopted = new ArrayList<>();
-    try (var directories = Files.newDirectoryStream(machines)) {
-      for (Path path : directories) {
-        MicroVmId id = new MicroVmId(path.getFileName().toString());
-        VmDirectory directory = new VmDirectory(path);
+    try {
+      for (MicroVmId id : wanted) {
+        VmDirectory directory = new VmDirectory(machines.resolve(id.value()));
         Journal journal = Journal.read(directory.journal()).orElse(null);
         if (!isOurs(id) && journal != null && journal.complete()) {
           adopt(id, directory, journal).ifPresent(adopted::add);
         }
       }
-    } catch (IOException | IllegalArgumentException e) {
+    } catch (IOException e) {
       throw new EngineException(
           EngineException.Kind.FAILED, "earlier microVMs can't be taken over", e);
     }
@@ -567,9 +569,8 @@ public final class QemuEngine implements Engine {
           reaped.add(id);
         }
       }
-      for (HostResources resources : HostResources.recover(left)) {
-        resources.close();
-      }
+      List<HostResources> found = HostResources.recover(left);
+      atOnce("what is left can't be given back", found.size(), index -> found.get(index).close());
     } catch (IOException | IllegalArgumentException e) {
       throw new EngineException(
           EngineException.Kind.FAILED, "what earlier microVMs left can't be cleaned up", e);

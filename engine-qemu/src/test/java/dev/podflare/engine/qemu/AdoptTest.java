@@ -17,6 +17,7 @@ import java.io.BufferedReader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -115,7 +116,7 @@ class AdoptTest {
   void its_machines_go_on_and_can_be_captured_frozen_and_closed() throws Exception {
     List<MicroVmId> left = leftByAKilledServer();
     try (QemuEngine next = QemuEngine.in(directory)) {
-      List<MicroVm> adopted = next.adopt();
+      List<MicroVm> adopted = next.adopt(Set.copyOf(left));
       assertThat(adopted).extracting(MicroVm::id).containsExactlyInAnyOrderElementsOf(left);
       assertThat(next.reap()).doesNotContainAnyElementsOf(left);
       for (MicroVm machine : adopted) {
@@ -149,7 +150,18 @@ class AdoptTest {
     try (QemuEngine next = QemuEngine.in(directory)) {
       List<MicroVmId> reaped = next.reap();
       assertThat(reaped).containsAll(left);
-      assertThat(next.adopt()).isEmpty();
+      assertThat(next.adopt(Set.copyOf(left))).isEmpty();
+    }
+  }
+
+  @Test
+  void machines_that_nobody_wants_are_left_to_be_ended() throws Exception {
+    List<MicroVmId> left = leftByAKilledServer();
+    try (QemuEngine next = QemuEngine.in(directory)) {
+      assertThat(next.adopt(Set.of(left.getFirst())))
+          .extracting(MicroVm::id)
+          .containsExactly(left.getFirst());
+      assertThat(next.reap()).contains(left.getLast()).doesNotContain(left.getFirst());
     }
   }
 }
