@@ -49,7 +49,7 @@ ALL = Scale(
     children=100,
     generations=20,
     freezes=5,
-    crashes=12,
+    crashes=10,
     crashes_in_builds=5,
 )
 #: As ALL, and the server is killed as often as takes an hour or two.

@@ -46,7 +46,7 @@ class LeakTest(Case):
     def test_cycles_of_fork_merge_freeze_and_resume_leave_nothing(self) -> None:
         self.branching_cycle()
         before, used = self.settled(), self.bytes_in_data_dir()
-        cycles = max(3, suite.scale().leak_cycles // 3)
+        cycles = max(3, suite.scale().leak_cycles // 5)
         for _ in range(cycles):
             self.branching_cycle()
         slack = {"descriptors": 8, "files": 2}

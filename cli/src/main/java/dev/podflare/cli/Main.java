@@ -22,7 +22,7 @@ import picocli.CommandLine.Spec;
     versionProvider = Version.class,
     footer = {
       "",
-      "In a checkout also: test (every test; --all for the slow ones), bench (the table of the README).",
+      "In a checkout also: test (the tests; --all has the slow ones too), bench (the table of the README).",
       "",
       "Exit codes: 0 done; 1 it failed, and said why; 2 the command line is wrong; 3 no server runs.",
       "exec, attach and shell end with the exit code of what they ran.",
