@@ -523,6 +523,7 @@ class TemplateAfterTheServerTest(TemplateCase, KillingCase):
         self.assertEqual(self.said(new, "print(answer)"), "41\n")
         self.assertFalse(self.rest.templates()["lasting"]["stale"])
 
+    @slow
     def test_a_crash_in_a_build_leaves_the_old_version_or_the_new_one(self) -> None:
         self.build("crashed", warm="x = 1")
         took = time.monotonic()
