@@ -15,6 +15,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def main() -> None:
         return
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
     command = [sys.executable, __file__, "serve"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         try:
             measure(int(server.stdout.readline()), calls)
@@ -64,8 +65,6 @@ def measure(port: int, calls: int) -> None:
 
 def serve() -> None:
     """Answers one connection after the other in a thread of its own, until it is killed."""
-    import threading
-
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(listener.getsockname()[1], flush=True)
         while True:

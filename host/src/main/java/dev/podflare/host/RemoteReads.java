@@ -3,7 +3,6 @@ package dev.podflare.host;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
@@ -25,7 +24,17 @@ final class RemoteReads implements AutoCloseable {
   /** {@code struct iovec}: an address and a length, of 8 bytes each. */
   private static final int PLACE_BYTES = 16;
 
-  private static final MethodHandle READ = processVmReadv();
+  private static final MethodHandle READ =
+      CLibrary.function(
+          "process_vm_readv",
+          FunctionDescriptor.of(
+              ValueLayout.JAVA_LONG,
+              ValueLayout.JAVA_INT,
+              ValueLayout.ADDRESS,
+              ValueLayout.JAVA_LONG,
+              ValueLayout.ADDRESS,
+              ValueLayout.JAVA_LONG,
+              ValueLayout.JAVA_LONG));
 
   private final long pid;
   private final Arena arena = Arena.ofConfined();
@@ -37,22 +46,6 @@ final class RemoteReads implements AutoCloseable {
 
   RemoteReads(long pid) {
     this.pid = pid;
-  }
-
-  // Declared in the Linux manual with just these types.
-  @SuppressWarnings("restricted")
-  private static MethodHandle processVmReadv() {
-    Linker linker = Linker.nativeLinker();
-    return linker.downcallHandle(
-        linker.defaultLookup().findOrThrow("process_vm_readv"),
-        FunctionDescriptor.of(
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_INT,
-            ValueLayout.ADDRESS,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.ADDRESS,
-            ValueLayout.JAVA_LONG,
-            ValueLayout.JAVA_LONG));
   }
 
   /**
@@ -82,7 +75,7 @@ final class RemoteReads implements AutoCloseable {
     try {
       count = (long) READ.invokeExact((int) pid, here, 1L, there, (long) places, 0L);
     } catch (Throwable impossible) {
-      throw new IllegalStateException("a call of the C library threw", impossible);
+      throw CLibrary.broken(impossible);
     }
     if (count != wanted) {
       throw new IOException(

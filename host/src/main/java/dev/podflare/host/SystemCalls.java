@@ -14,14 +14,13 @@ final class SystemCalls implements AutoCloseable {
 
   private static final int READ_ONLY_CLOSE_ON_EXEC = 0x80000;
 
-  private static final Linker LINKER = Linker.nativeLinker();
   private static final MethodHandle OPEN =
-      call(
+      CLibrary.function(
           "open",
           FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.JAVA_INT),
           Linker.Option.firstVariadicArg(2));
   private static final MethodHandle SEEK =
-      call(
+      CLibrary.function(
           "lseek",
           FunctionDescriptor.of(
               ValueLayout.JAVA_LONG,
@@ -29,7 +28,7 @@ final class SystemCalls implements AutoCloseable {
               ValueLayout.JAVA_LONG,
               ValueLayout.JAVA_INT));
   private static final MethodHandle IOCTL =
-      call(
+      CLibrary.function(
           "ioctl",
           FunctionDescriptor.of(
               ValueLayout.JAVA_INT,
@@ -38,18 +37,12 @@ final class SystemCalls implements AutoCloseable {
               ValueLayout.ADDRESS),
           Linker.Option.firstVariadicArg(2));
   private static final MethodHandle CLOSE =
-      call("close", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
+      CLibrary.function("close", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
 
   private final int fd;
 
   private SystemCalls(int fd) {
     this.fd = fd;
-  }
-
-  // The calls are declared in POSIX and in the Linux manual with just these types.
-  @SuppressWarnings("restricted")
-  private static MethodHandle call(String name, FunctionDescriptor form, Linker.Option... options) {
-    return LINKER.downcallHandle(LINKER.defaultLookup().findOrThrow(name), form, options);
   }
 
   static SystemCalls on(Path file) throws IOException {
@@ -62,7 +55,7 @@ final class SystemCalls implements AutoCloseable {
     } catch (IOException | RuntimeException | Error e) {
       throw e;
     } catch (Throwable impossible) {
-      throw broken(impossible);
+      throw CLibrary.broken(impossible);
     }
   }
 
@@ -71,7 +64,7 @@ final class SystemCalls implements AutoCloseable {
     try {
       return (long) SEEK.invokeExact(fd, offset, whence);
     } catch (Throwable impossible) {
-      throw broken(impossible);
+      throw CLibrary.broken(impossible);
     }
   }
 
@@ -80,12 +73,8 @@ final class SystemCalls implements AutoCloseable {
     try {
       return (int) IOCTL.invokeExact(fd, request, argument);
     } catch (Throwable impossible) {
-      throw broken(impossible);
+      throw CLibrary.broken(impossible);
     }
-  }
-
-  private static IllegalStateException broken(Throwable cause) {
-    return new IllegalStateException("a call of the C library threw", cause);
   }
 
   @Override
@@ -93,7 +82,7 @@ final class SystemCalls implements AutoCloseable {
     try {
       int _ = (int) CLOSE.invokeExact(fd);
     } catch (Throwable impossible) {
-      throw broken(impossible);
+      throw CLibrary.broken(impossible);
     }
   }
 }

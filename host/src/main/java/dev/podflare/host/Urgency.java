@@ -3,7 +3,6 @@ package dev.podflare.host;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
@@ -33,19 +32,16 @@ public final class Urgency {
   /** {@code SCHED_FIFO | SCHED_RESET_ON_FORK}: threads that it starts are usual ones. */
   private static final int URGENT = 1 | 0x40000000;
 
-  private static final MethodHandle SET = schedSetscheduler();
+  private static final MethodHandle SET =
+      CLibrary.function(
+          "sched_setscheduler",
+          FunctionDescriptor.of(
+              ValueLayout.JAVA_INT,
+              ValueLayout.JAVA_INT,
+              ValueLayout.JAVA_INT,
+              ValueLayout.ADDRESS));
 
   private Urgency() {}
-
-  // Declared in the Linux manual with just these types.
-  @SuppressWarnings("restricted")
-  private static MethodHandle schedSetscheduler() {
-    Linker linker = Linker.nativeLinker();
-    return linker.downcallHandle(
-        linker.defaultLookup().findOrThrow("sched_setscheduler"),
-        FunctionDescriptor.of(
-            ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.ADDRESS));
-  }
 
   /**
    * Makes the main thread of a process, and those of its others that have one of these names,
@@ -104,7 +100,7 @@ public final class Urgency {
     try {
       return (int) SET.invokeExact(thread, policy, parameters) == 0;
     } catch (Throwable impossible) {
-      throw new IllegalStateException("a call of the C library threw", impossible);
+      throw CLibrary.broken(impossible);
     }
   }
 }

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -68,12 +69,14 @@ final class Adoption {
    * @param progress hears what was found, one sentence at a time
    */
   void run(Consumer<String> progress) throws EngineException, IOException {
-    Map<MicroVmId, MicroVm> living = new HashMap<>();
-    engine.adopt(driven()).forEach(microVm -> living.put(microVm.id(), microVm));
+    List<Registry.Entry> known = open.registry().open();
+    Map<MicroVmId, MicroVm> living =
+        engine.adopt(machinesOf(known)).stream()
+            .collect(Collectors.toMap(MicroVm::id, microVm -> microVm));
     int ended = engine.reap().size();
 
     freezing.finish(
-        open.registry().open().stream()
+        known.stream()
             .filter(entry -> machineOf(entry, living).isEmpty())
             .map(Registry.Entry::sandbox)
             .toList());
@@ -98,9 +101,8 @@ final class Adoption {
     tell(progress, resumed, ended);
   }
 
-  /** The machines of all open sandboxes. */
-  private Set<MicroVmId> driven() {
-    return open.registry().open().stream()
+  private static Set<MicroVmId> machinesOf(List<Registry.Entry> entries) {
+    return entries.stream()
         .flatMap(entry -> entry.machine().stream())
         .map(MachineRecord::microVm)
         .collect(Collectors.toSet());
