@@ -85,6 +85,9 @@ public interface Engine extends AutoCloseable {
    * more than {@code egress}. They share the snapshot's random state, clock and names until the
    * guest's agent has been woken, so no user code may reach one before that.
    *
+   * <p>Of more than one, each runs behind all others until it is told to {@link
+   * MicroVm#takeFullShare}.
+   *
    * @param count how many, 1 or more
    */
   List<MicroVm> start(Snapshot snapshot, Egress egress, int count) throws EngineException;

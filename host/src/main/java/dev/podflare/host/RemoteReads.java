@@ -16,7 +16,7 @@ import java.nio.ByteBuffer;
  */
 final class RemoteReads implements AutoCloseable {
 
-  private static final int CAPACITY = 1 << 20;
+  private static final int CAPACITY = 256 << 10;
 
   /** Places that are read at once; the kernel takes 1024. */
   private static final int MOST_PLACES = 512;

@@ -197,6 +197,7 @@ final class Forking {
           boolean inTurn =
               !busy && waking.tryAcquire(LONGEST_TURN.toMillis(), TimeUnit.MILLISECONDS);
           try {
+            machine.microVm().takeFullShare();
             machine.takeIdentity(Machine.Origin.SANDBOX, patience, goingOn);
           } finally {
             if (inTurn) {

@@ -39,6 +39,9 @@ final class ScriptedMicroVm implements MicroVm {
   public void resume() {}
 
   @Override
+  public void takeFullShare() {}
+
+  @Override
   public void allow(Egress egress) {}
 
   @Override

@@ -87,9 +87,9 @@ final class DiskCut implements AutoCloseable {
             "blockdev-snapshot",
             Map.of(
                 "node",
-                QemuArguments.overlayName(number),
+                QemuArguments.diskName(number),
                 "overlay",
-                QemuArguments.overlayName(number + 1)));
+                QemuArguments.diskName(number + 1)));
     grown = true;
     LayerFiles.seal(full);
     Files.createLink(into.layers().disk(layer), full);
@@ -98,8 +98,7 @@ final class DiskCut implements AutoCloseable {
   @Override
   public void close() throws EngineException {
     if (grows && !grown) {
-      var _ =
-          qmp.execute("blockdev-del", Map.of("node-name", QemuArguments.overlayName(number + 1)));
+      var _ = qmp.execute("blockdev-del", Map.of("node-name", QemuArguments.diskName(number + 1)));
     }
   }
 

@@ -132,6 +132,23 @@ record LayerFiles(Path directory) {
     }
   }
 
+  /** Makes a file what another one is. Whoever has it open keeps it. */
+  static void overwrite(Path file, Path with) throws IOException {
+    try (FileChannel from = FileChannel.open(with);
+        FileChannel to =
+            FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
+      long size = from.size();
+      for (long at = 0; at < size; ) {
+        long count = from.transferTo(at, size - at, to);
+        if (count <= 0) {
+          throw new IOException(with + " became shorter while it was read");
+        }
+        at += count;
+      }
+      to.truncate(size);
+    }
+  }
+
   /**
    * Makes a file one that every monitor can read, and none can write.
    *

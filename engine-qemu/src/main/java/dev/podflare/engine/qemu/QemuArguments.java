@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.NavigableSet;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -16,8 +17,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class QemuArguments {
 
-  /** Those threads of a monitor, beside the main one, that serve us and never run the guest. */
-  static final Set<String> SERVING_THREADS = Set.of("IO mon_iothread", "layers");
+  private static final Set<String> SERVING_THREADS = Set.of("IO mon_iothread", "layers");
+
+  private static final Pattern PROCESSOR = Pattern.compile("(ALL CPUs|CPU [0-9]+)/(TCG|KVM)");
 
   static final String KERNEL = "/image/vmlinuz";
   static final String INITRAMFS = "/image/initramfs.img";
@@ -30,6 +32,12 @@ final class QemuArguments {
 
   /** Where a waiting machine hears the state that it shall take. */
   private static final String INCOMING = VmDirectory.WORK_IN_JAIL + "/incoming.sock";
+
+  /** The number of the disk that is {@linkplain #waiting open} before it is needed. */
+  static final int OPEN_DISK = 0;
+
+  /** The number of the disk that a machine is told of, if that one does not fit. */
+  static final int TOLD_DISK = 1;
 
   /** The first layer of the writable disk, in a machine that has it open before it needs it. */
   private static final String LOWEST_DISK = "lowest";
@@ -45,6 +53,16 @@ final class QemuArguments {
     this.shape = shape;
   }
 
+  /** Whether a thread of this name serves us, as the main one does, and never runs the guest. */
+  static boolean isServing(String thread) {
+    return SERVING_THREADS.contains(thread);
+  }
+
+  /** Whether a thread of this name is one of the guest's processors. */
+  static boolean isProcessor(String thread) {
+    return PROCESSOR.matcher(thread).matches();
+  }
+
   /** A cold machine whose memory is a file that becomes part of the snapshot. */
   List<String> boot(BootImage image) {
     List<String> words =
@@ -56,10 +74,8 @@ final class QemuArguments {
             "-blockdev",
             "driver=raw,node-name=no-base,read-only=on,file.driver=file,file.filename=" + ROOTFS,
             "-blockdev",
-            "driver=raw,node-name=no-disk,discard=unmap,detect-zeroes=unmap,file.driver=file,"
-                + "file.cache.no-flush=on,file.filename="
-                + VmDirectory.WORK_IN_JAIL
-                + "/disk",
+            "driver=raw,node-name=%s,discard=unmap,detect-zeroes=unmap,file.driver=file,file.cache.no-flush=on,file.filename=%s/disk"
+                .formatted(diskName(OPEN_DISK), VmDirectory.WORK_IN_JAIL),
             "-chardev",
             "file,id=console,path=" + VmDirectory.WORK_IN_JAIL + "/console.log",
             "-kernel",
@@ -76,7 +92,12 @@ final class QemuArguments {
    * A machine that waits to become a clone of anything of its shape. Its memory is mapped over, and
    * its disks are put in place of the empty ones, once it is known what it shall be.
    *
-   * @param founded whether {@link Foundations} are laid: then it has the lowest disks open
+   * <p>A disk that it has open already need not be the one that it will see. Until device state
+   * comes in, a monitor holds all of its disks inactive, since the machine that the state comes
+   * from may still write to them, and reads their tables again when it takes over. So what is in
+   * the file by then counts.
+   *
+   * @param founded whether {@link Foundations} are laid: then it has the usual disks open
    */
   List<String> waiting(boolean founded) {
     long diskBytes = (long) shape.diskMiB() << 20;
@@ -88,8 +109,6 @@ final class QemuArguments {
             founded
                 ? openAlready("no-base", "rootfs")
                 : "driver=null-co,node-name=no-base,size=%d,read-only=on".formatted(diskBytes),
-            "-blockdev",
-            "driver=null-co,node-name=no-disk,size=%d".formatted(diskBytes),
             // What a guest prints must not grow anything on the host.
             "-chardev",
             "ringbuf,id=console,size=65536",
@@ -97,7 +116,18 @@ final class QemuArguments {
             "unix:" + INCOMING,
             "-S"));
     if (founded) {
-      words.addAll(List.of("-blockdev", openAlready(LOWEST_DISK, "disk.0")));
+      words.addAll(
+          List.of(
+              "-blockdev",
+              openAlready(LOWEST_DISK, "disk.0"),
+              "-blockdev",
+              "driver=qcow2,node-name=%s,discard=unmap,detect-zeroes=unmap,backing=%s,file.driver=file,file.drop-cache=off,file.cache.no-flush=on,file.filename=%s"
+                  .formatted(diskName(OPEN_DISK), LOWEST_DISK, diskPath(OPEN_DISK))));
+    } else {
+      words.addAll(
+          List.of(
+              "-blockdev",
+              "driver=null-co,node-name=%s,size=%d".formatted(diskName(OPEN_DISK), diskBytes)));
     }
     words.addAll(devices());
     return words;
@@ -126,7 +156,7 @@ final class QemuArguments {
   }
 
   /**
-   * The writable disk of a clone.
+   * The writable disk of a clone that can't be the one which is open already.
    *
    * @param layers the numbers of the layers below, the lowest one first; the first is raw
    * @param founded whether the first is {@linkplain #waiting open} already
@@ -143,23 +173,26 @@ final class QemuArguments {
       }
       below = node;
     }
-    return overlay(0, below);
+    return overlay(TOLD_DISK, below);
   }
 
-  /** What names the uppermost layer of a clone's disk to QEMU. */
-  static String overlayName(int number) {
+  /** What names to QEMU the file that a machine writes to, the uppermost layer of its disk. */
+  static String diskName(int number) {
     return "overlay-" + number;
+  }
+
+  private static String diskPath(int number) {
+    return VmDirectory.WORK_IN_JAIL + "/disk-" + number + ".qcow2";
   }
 
   /** A layer to write to, over another one, or over what it is put upon later. */
   static Map<String, ?> overlay(int number, @Nullable Object below) {
     Map<String, @Nullable Object> node = new LinkedHashMap<>();
     node.put("driver", "qcow2");
-    node.put("node-name", overlayName(number));
+    node.put("node-name", diskName(number));
     node.put("discard", "unmap");
     node.put("detect-zeroes", "unmap");
-    Map<String, Object> file =
-        new LinkedHashMap<>(file(VmDirectory.WORK_IN_JAIL + "/disk-" + number + ".qcow2"));
+    Map<String, Object> file = new LinkedHashMap<>(file(diskPath(number)));
     file.put("cache", Map.of("no-flush", true));
     node.put("file", file);
     node.put("backing", below);
@@ -189,7 +222,7 @@ final class QemuArguments {
             "-cpu",
             qemu.accelerator().processor(),
             "-machine",
-            "pc,usb=off,vmport=off,hpet=off,suppress-vmdesc=on,memory-backend=ram",
+            "pc,usb=off,vmport=off,hpet=off,smm=off,suppress-vmdesc=on,memory-backend=ram",
             // Device state that is saved without memory has no such section, so none may be
             // expected.
             "-global",
@@ -215,7 +248,8 @@ final class QemuArguments {
         "virtio-blk-pci,drive=no-base,id=" + BASE_DEVICE,
         // A full host disk must be an error in the guest, not a machine that stops for ever.
         "-device",
-        "virtio-blk-pci,drive=no-disk,werror=report,rerror=report,id=" + DISK_DEVICE,
+        "virtio-blk-pci,drive=%s,werror=report,rerror=report,id=%s"
+            .formatted(diskName(OPEN_DISK), DISK_DEVICE),
         "-device",
         "virtio-serial-pci,max_ports=2",
         "-chardev",

@@ -61,7 +61,7 @@ public final class QemuEngine implements Engine {
   /**
    * Changes whenever the machine in {@link QemuArguments} does, as old snapshots don't fit then.
    */
-  private static final int MACHINE_REVISION = 3;
+  private static final int MACHINE_REVISION = 4;
 
   /**
    * A Unix socket's path has room for 107 bytes: unix(7). What we add to the directory needs 40.
@@ -320,7 +320,11 @@ public final class QemuEngine implements Engine {
             }
             writeJournal(clone.directory(), clone.resources(), clone.shape(), clone.pid(), true);
           });
-      atOnce(NOT_STARTED, count, index -> clones.get(index).resume());
+      if (count == 1) {
+        clones.getFirst().resume();
+      } else {
+        atOnce(NOT_STARTED, count, index -> clones.get(index).resumeBehindOthers());
+      }
       running = true;
       return List.copyOf(clones);
     } catch (EngineException e) {
@@ -335,7 +339,7 @@ public final class QemuEngine implements Engine {
   private void learnFoundation(MachineShape shape, LayerFiles layers) {
     try {
       foundations.learn(shape, layers);
-    } catch (IOException e) {
+    } catch (IOException | HostException e) {
       LOG.log(System.Logger.Level.WARNING, "machines will wait without their lowest disks", e);
     }
   }
@@ -394,8 +398,7 @@ public final class QemuEngine implements Engine {
             MicroVmId.random(),
             shape,
             directory ->
-                new QemuArguments(qemu, shape)
-                    .waiting(foundations.layFor(shape, directory.layers())),
+                new QemuArguments(qemu, shape).waiting(foundations.layFor(shape, directory)),
             jail ->
                 jail.showing(programs.layers(), "podflare-layers.so")
                     .preloading("/podflare-layers.so"));

@@ -11,8 +11,8 @@ import dev.podflare.engine.Snapshot;
 import dev.podflare.engine.Usage;
 import dev.podflare.host.HostException;
 import dev.podflare.host.Memory;
+import dev.podflare.host.Precedence;
 import dev.podflare.host.ProcessMemory;
-import dev.podflare.host.Urgency;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -25,6 +25,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableSet;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
@@ -194,25 +195,35 @@ final class QemuMicroVm implements MicroVm {
         snapshot.layers().shareWith(directory.layers(), map);
       }
       directory.layers().write(map);
-      Path disk = directory.cloneDisk(0);
-      Files.copy(snapshot.overlay(), disk);
-      directory.giveToMonitor(disk, resources.lease().userId());
       memory().become(map);
-      List<Qmp.Call> disks = new ArrayList<>();
-      if (!founded) {
-        disks.add(new Qmp.Call("blockdev-add", QemuArguments.baseDisk()));
-        disks.add(put("clone-base", QemuArguments.BASE_DEVICE));
+      NavigableSet<Integer> disks = directory.layers().disks();
+      if (founded && disks.size() == 1) {
+        LayerFiles.overwrite(directory.cloneDisk(QemuArguments.OPEN_DISK), snapshot.overlay());
+      } else {
+        standOn(disks, founded, snapshot.overlay());
       }
-      disks.add(
-          new Qmp.Call(
-              "blockdev-add", QemuArguments.cloneDisk(directory.layers().disks(), founded)));
-      disks.add(put(QemuArguments.overlayName(0), QemuArguments.DISK_DEVICE));
-      var _ = qmp.executeAll(disks);
       loadDeviceState(snapshot.deviceState());
       paused = true;
     } catch (IOException e) {
       throw failure("microVM " + id + " can't be made what it shall be", e);
     }
+  }
+
+  /** Puts disks in place of those that are open already. */
+  private void standOn(NavigableSet<Integer> layers, boolean founded, Path overlay)
+      throws IOException, EngineException {
+    Path disk = directory.cloneDisk(QemuArguments.TOLD_DISK);
+    Files.copy(overlay, disk);
+    directory.giveToMonitor(disk, resources.lease().userId());
+    List<Qmp.Call> calls = new ArrayList<>();
+    if (!founded) {
+      calls.add(new Qmp.Call("blockdev-add", QemuArguments.baseDisk()));
+      calls.add(put("clone-base", QemuArguments.BASE_DEVICE));
+    }
+    calls.add(new Qmp.Call("blockdev-add", QemuArguments.cloneDisk(layers, founded)));
+    calls.add(put(QemuArguments.diskName(QemuArguments.TOLD_DISK), QemuArguments.DISK_DEVICE));
+    var _ = qmp.executeAll(calls);
+    Files.deleteIfExists(directory.cloneDisk(QemuArguments.OPEN_DISK));
   }
 
   private static Qmp.Call put(String node, String device) {
@@ -227,6 +238,9 @@ final class QemuMicroVm implements MicroVm {
     qmp.execute(
         "migrate-set-capabilities",
         Map.of("capabilities", List.of(Map.of("capability", "events", "state", true))));
+    // The guest would be told to announce itself to its network, under the address of what it is a
+    // copy of, which it gives up at once.
+    qmp.execute("migrate-set-parameters", Map.of("announce-rounds", 0));
     beUrgent();
   }
 
@@ -238,7 +252,7 @@ final class QemuMicroVm implements MicroVm {
   private void beUrgent() {
     try {
       urgent = true;
-      if (!Urgency.begin(monitor.pid(), QemuArguments.SERVING_THREADS)) {
+      if (!Precedence.first(monitor.pid(), QemuArguments::isServing)) {
         LOG.log(System.Logger.Level.DEBUG, "the kernel lets no monitor go before others");
       }
     } catch (IOException e) {
@@ -248,11 +262,28 @@ final class QemuMicroVm implements MicroVm {
 
   private void beUsual() throws EngineException {
     try {
-      Urgency.end(monitor.pid());
+      Precedence.none(monitor.pid());
       urgent = false;
     } catch (IOException e) {
       throw failure("the monitor of microVM " + id + " can't be made one of many again", e);
     }
+  }
+
+  /** Lets the guest run, behind all others until it is to {@link #takeFullShare}. */
+  void resumeBehindOthers() throws EngineException {
+    resume();
+    try {
+      if (!Precedence.last(monitor.pid(), QemuArguments::isProcessor)) {
+        LOG.log(System.Logger.Level.DEBUG, "the kernel lets no guest go after others");
+      }
+    } catch (IOException e) {
+      throw failure("the processors of microVM " + id + " can't be made to yield", e);
+    }
+  }
+
+  @Override
+  public void takeFullShare() throws EngineException {
+    beUsual();
   }
 
   private LayeredMemory memory() {

@@ -16,6 +16,7 @@ import dev.podflare.engine.Snapshot;
 import java.io.BufferedReader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -65,7 +66,8 @@ class AdoptTest {
     public static void main(String[] arguments) throws Exception {
       QemuEngine engine = QemuEngine.in(Path.of(arguments[0]));
       Snapshot snapshot = engine.open(Path.of(arguments[1]));
-      MicroVm running = engine.start(snapshot, new Egress.Nothing());
+      // Of two, so that it runs behind others.
+      MicroVm running = engine.start(snapshot, new Egress.Nothing(), 2).getFirst();
       MicroVm paused = engine.start(snapshot, new Egress.Outside());
       Path place = Files.createTempDirectory(Path.of(arguments[0]), "capture");
       Capture _ = engine.capture(paused, place);
@@ -96,20 +98,24 @@ class AdoptTest {
     }
   }
 
-  /** Whether a thread of its monitor has another policy than the usual one. */
-  private boolean isUrgent(MicroVm machine) throws Exception {
+  private static final String USUAL = "0";
+  private static final String IDLE = "5";
+
+  /**
+   * The scheduling policies of its monitor's threads, by their numbers in sched_setscheduler(2).
+   */
+  private Set<String> policies(MicroVm machine) throws Exception {
     VmDirectory files = new VmDirectory(directory.resolve("vm").resolve(machine.id().value()));
     long pid = requireNonNull(Journal.read(files.journal()).orElseThrow().process()).pid();
-    boolean urgent = false;
+    Set<String> policies = new HashSet<>();
     try (var threads = Files.newDirectoryStream(Path.of("/proc/" + pid + "/task"))) {
       for (Path thread : threads) {
         String stat = Files.readString(thread.resolve("stat"));
         // Field 41 of proc_pid_stat(5); the name, field 2, may have blanks in it.
-        String policy = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1)[38];
-        urgent |= !policy.equals("0");
+        policies.add(stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1)[38]);
       }
     }
-    return urgent;
+    return policies;
   }
 
   @Test
@@ -123,13 +129,15 @@ class AdoptTest {
         try (AgentProbe agent = AgentProbe.on(machine)) {
           agent.ping();
         }
-        assertThat(isUrgent(machine)).isFalse();
+        assertThat(policies(machine)).containsExactly(USUAL);
         Path place = Files.createTempDirectory(directory, "capture");
         try (MicroVm child =
                 next.start(next.capture(machine, place).snapshot(), new Egress.Outside());
             AgentProbe agent = AgentProbe.on(child)) {
           agent.ping();
-          assertThat(isUrgent(child)).as("one that runs a guest goes before nobody").isFalse();
+          assertThat(policies(child))
+              .as("one that runs a guest goes before nobody")
+              .containsExactly(USUAL);
         }
       }
       adopted.getFirst().close();
@@ -141,6 +149,22 @@ class AdoptTest {
     }
     try (var files = Files.newDirectoryStream(directory.resolve("vm"))) {
       assertThat(files).isEmpty();
+    }
+  }
+
+  @Test
+  void machines_that_start_together_run_behind_others_until_each_takes_its_full_share()
+      throws Exception {
+    try (QemuEngine engine = QemuEngine.in(directory)) {
+      List<MicroVm> twins = engine.start(engine.open(snapshot), new Egress.Nothing(), 2);
+      for (MicroVm twin : twins) {
+        assertThat(policies(twin)).containsExactlyInAnyOrder(USUAL, IDLE);
+        twin.takeFullShare();
+        assertThat(policies(twin)).containsExactly(USUAL);
+        try (AgentProbe agent = AgentProbe.on(twin)) {
+          agent.ping();
+        }
+      }
     }
   }
 

@@ -11,26 +11,33 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.Set;
+import java.nio.file.StandardOpenOption;
 import java.util.function.Predicate;
 
 /**
- * Lets threads of a process run before all others, while somebody waits for what they do: {@code
- * SCHED_FIFO} of sched(7).
+ * Which of a process's threads go before the threads of all other processes, and which after them:
+ * {@code SCHED_FIFO} and {@code SCHED_IDLE} of sched(7).
  *
  * <p>A thread that wakes up takes the processor from one that computes only at the next tick, on
  * kernels with lazy preemption some milliseconds later. What needs ten turns of threads that wait
  * for each other is ten times as late, as soon as there is something else to compute. A thread that
- * is urgent gets the processor at once. It may keep it, too: only for code that is trusted.
+ * goes first gets the processor at once. It may keep it, too: only for code that is trusted. A
+ * thread that goes last computes while no other wants to.
  *
  * <p>Safe for use by many threads. What has ended meanwhile is no error.
  */
-public final class Urgency {
+public final class Precedence {
 
   private static final int USUAL = 0;
 
   /** {@code SCHED_FIFO | SCHED_RESET_ON_FORK}: threads that it starts are usual ones. */
-  private static final int URGENT = 1 | 0x40000000;
+  private static final int FIRST = 1 | 0x40000000;
+
+  /** {@code SCHED_IDLE}. */
+  private static final int LAST = 5;
+
+  /** As nice(2) has it. */
+  private static final int LEAST_OF_SESSION = 19;
 
   private static final MethodHandle SET =
       CLibrary.function(
@@ -41,18 +48,18 @@ public final class Urgency {
               ValueLayout.JAVA_INT,
               ValueLayout.ADDRESS));
 
-  private Urgency() {}
+  private Precedence() {}
 
   /**
-   * Makes the main thread of a process, and those of its others that have one of these names,
-   * urgent until {@link #end}.
+   * Lets the main thread of a process, and those of its others that are chosen by their names, go
+   * first until {@link #none}.
    *
    * @return whether the kernel allowed it for all of them; where it does not, nothing is lost but
    *     time
    * @throws IOException if the process's threads can't be listed
    */
-  public static boolean begin(long pid, Set<String> others) throws IOException {
-    return set(pid, thread -> isMain(thread, pid) || others.contains(name(thread)), URGENT, 1);
+  public static boolean first(long pid, Predicate<String> others) throws IOException {
+    return set(pid, thread -> isMain(thread, pid) || others.test(name(thread)), FIRST, 1);
   }
 
   private static boolean isMain(Path thread, long pid) {
@@ -60,12 +67,42 @@ public final class Urgency {
   }
 
   /**
+   * Lets those threads of a process that are chosen by their names go last until {@link #none}.
+   *
+   * @return as in {@link #first}
+   * @throws IOException if the process's threads can't be listed
+   */
+  public static boolean last(long pid, Predicate<String> threads) throws IOException {
+    return setSession(pid, LEAST_OF_SESSION)
+        && set(pid, thread -> threads.test(name(thread)), LAST, 0);
+  }
+
+  /**
    * Makes all threads of a process usual ones.
    *
    * @throws IOException if the process's threads can't be listed
    */
-  public static void end(long pid) throws IOException {
+  public static void none(long pid) throws IOException {
     boolean _ = set(pid, _ -> true, USUAL, 0);
+    boolean _ = setSession(pid, 0);
+  }
+
+  /**
+   * Where the kernel groups tasks by their sessions, what a thread is counts only among those of
+   * its own session. "The autogroup feature" of sched(7).
+   *
+   * @return whether the kernel allowed it, or groups nothing
+   */
+  private static boolean setSession(long pid, int nice) {
+    Path group = Path.of("/proc", Long.toString(pid), "autogroup");
+    try {
+      var _ = Files.writeString(group, Integer.toString(nice), StandardOpenOption.WRITE);
+      return true;
+    } catch (NoSuchFileException endedOrNotGrouped) {
+      return true;
+    } catch (IOException e) {
+      return !Files.exists(group);
+    }
   }
 
   private static boolean set(long pid, Predicate<Path> chosen, int policy, int priority)

@@ -1,22 +1,23 @@
 package dev.podflare.host;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** Threads of a real process. Needs root. */
-class UrgencyTest {
+class PrecedenceTest {
 
   private static final String PROGRAM =
       """
       import os, sys, threading
+      os.setsid()
       os.nice(5)
       def run(name, named):
           open(f'/proc/self/task/{threading.get_native_id()}/comm', 'w').write(name)
@@ -53,31 +54,52 @@ class UrgencyTest {
   }
 
   @Test
-  void the_main_and_the_named_threads_are_urgent_and_only_until_it_ends() throws Exception {
-    boolean allowed = Urgency.begin(process.pid(), Set.of("chosen"));
+  void the_main_and_the_named_threads_go_first_and_only_until_it_ends() throws Exception {
+    boolean allowed = Precedence.first(process.pid(), "chosen"::equals);
 
     String policy = allowed ? " 1" : " 0";
     assertThat(field(POLICY)).isEqualTo(List.of("chosen" + policy, "main" + policy, "other 0"));
 
-    Urgency.end(process.pid());
+    Precedence.none(process.pid());
 
     assertThat(field(POLICY)).isEqualTo(List.of("chosen 0", "main 0", "other 0"));
     assertThat(field(NICE)).isEqualTo(List.of("chosen 5", "main 5", "other 5"));
   }
 
   @Test
-  void a_process_that_has_ended_needs_no_urgency() throws Exception {
+  void the_named_threads_go_last_and_only_until_it_ends() throws Exception {
+    assertThat(Precedence.last(process.pid(), "chosen"::equals)).isTrue();
+
+    assertThat(field(POLICY)).isEqualTo(List.of("chosen 5", "main 0", "other 0"));
+    assertThat(session()).endsWith("nice 19");
+
+    Precedence.none(process.pid());
+
+    assertThat(field(POLICY)).isEqualTo(List.of("chosen 0", "main 0", "other 0"));
+    assertThat(field(NICE)).isEqualTo(List.of("chosen 5", "main 5", "other 5"));
+    assertThat(session()).endsWith("nice 0");
+  }
+
+  @Test
+  void a_process_that_has_ended_needs_no_precedence() throws Exception {
     stop();
 
-    assertThat(Urgency.begin(process.pid(), Set.of())).isTrue();
-    Urgency.end(process.pid());
+    assertThat(Precedence.first(process.pid(), _ -> false)).isTrue();
+    Precedence.none(process.pid());
+  }
+
+  /** What the kernel says of the process's session; a host that groups nothing passes by. */
+  private String session() throws Exception {
+    Path group = Path.of("/proc/" + process.pid() + "/autogroup");
+    assumeThat(group).exists();
+    return Files.readString(group).strip();
   }
 
   /** One of each thread's fields, after its name. */
   private List<String> field(int index) throws Exception {
     try (var threads = Files.list(Path.of("/proc/" + process.pid() + "/task"))) {
       return threads
-          .map(UrgencyTest::stat)
+          .map(PrecedenceTest::stat)
           .map(stat -> stat.get(0) + " " + stat.get(1 + index))
           .sorted()
           .toList();
