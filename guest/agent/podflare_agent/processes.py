@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import signal
 import time
@@ -114,8 +115,12 @@ def group_members_since(group: int, started: float) -> list[int]:
 
 def out_of_memory_kills() -> int:
     """How many processes the kernel has killed since boot because memory ran out."""
-    with open("/proc/vmstat", "rb") as file:
-        for line in file:
-            if line.startswith(b"oom_kill "):
-                return int(line.split()[1])
-    return 0
+    counts = os.pread(_kernels_counts(), 65_536, 0)
+    _, _, after = counts.partition(b"\noom_kill ")
+    return int(after.partition(b"\n")[0]) if after else 0
+
+
+@functools.cache
+def _kernels_counts() -> int:
+    # Opened once: a clone would have to translate all of the kernel's code that opens a file.
+    return above_child_numbers(os.open("/proc/vmstat", os.O_RDONLY | os.O_CLOEXEC))

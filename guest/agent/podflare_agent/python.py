@@ -86,6 +86,8 @@ class Python:
         self._unsent: list[tuple[int, bytes]] = []
         # A process that died between two calls took the state with it; the next call says so.
         self._state_lost = False
+        # Whether a call took so long that the kernel may have killed something meanwhile.
+        self._oom_kills_unknown = False
 
     def start(self) -> None:
         # What is imported ahead of time is for the template. In a later process it would only keep
@@ -131,6 +133,9 @@ class Python:
         self._begin(call, b'{"op":"exec","code":"1","env":{},"cwd":null}')
 
     def _begin(self, call: Call, request: bytes) -> None:
+        if self._oom_kills_unknown and self._process is not None:
+            self._process.note_oom_kills()
+        self._oom_kills_unknown = False
         self._call = call
         call.interrupt = self._interrupt
         call.kill = self._kill
@@ -265,8 +270,8 @@ class Python:
             first_ready()
 
     def _on_call_ended(self, call: Call, payload: bytes) -> None:
-        if self._process is not None and monotonic() - call.started > _OOM_CHECK_SECONDS:
-            self._process.note_oom_kills()
+        # Looked up when it is needed, since the host waits for the end of this call.
+        self._oom_kills_unknown = monotonic() - call.started > _OOM_CHECK_SECONDS
         if payload == _CALL_OK and (not self._state_lost or call.stream == REHEARSAL):
             call.finish(0, "ok")
             return

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
-from hashlib import sha512
 
 # Bound now: user code may put anything under these names.
 _open = open
 _seed_random = random.seed
-_digest = sha512
+_of_kernel = os.urandom
 
 
 def _hardware_address() -> int | None:
@@ -20,17 +20,23 @@ def _hardware_address() -> int | None:
         return None
 
 
-def _random_node(entropy: bytes) -> int:
+def _random_node() -> int:
     # With the bit that no hardware address has.
-    return int.from_bytes(_digest(b"node" + entropy).digest()[:6], "big") | 1 << 40
+    return int.from_bytes(_of_kernel(6), "big") | 1 << 40
 
 
 def reseed(entropy: bytes) -> None:
-    """Generators that the code has made itself are its own; these are the shared ones."""
-    _seed_random(_digest(b"random" + entropy).digest())
+    """Generators that the code has made itself are its own; these are the shared ones.
+
+    Each gets a part that no other sees: who has heard enough of a Mersenne twister knows its seed.
+    The kernel has new entropy by now, so the rest comes from there. Nothing is hashed, which would
+    be translated anew in every clone that is emulated.
+    """
+    half = len(entropy) // 2
+    _seed_random(int.from_bytes(entropy[:half], "little"))
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
-        seed = _digest(b"numpy" + entropy).digest()
+        seed = entropy[half:]
         words = [int.from_bytes(seed[at:at + 4], "little") for at in range(0, len(seed), 4)]
         try:
             numpy_random.seed(words)
@@ -43,7 +49,7 @@ def reseed(entropy: bytes) -> None:
         # What it and the C library behind it remember makes uuid1() of clones alike.
         uuid._generate_time_safe = None
         uuid._last_timestamp = None
-        uuid._node = _hardware_address() or _random_node(entropy)
+        uuid._node = _hardware_address() or _random_node()
     ssl = sys.modules.get("ssl")
     if ssl is not None:
-        ssl.RAND_add(_digest(b"ssl" + entropy).digest(), 32.0)
+        ssl.RAND_add(_of_kernel(32), 32.0)
