@@ -40,11 +40,31 @@ def _node(path: bytes) -> bytes:
         return NO_NODE
 
 
-def digests(paths: list[bytes]) -> Steps:
-    """For each path the BLAKE2b digest of the regular file there, or zeros if there is none."""
+def digests(upper: bytes, paths: list[bytes]) -> Steps:
+    """For each path the BLAKE2b digest of the regular file there, or zeros if there is none.
+
+    Files of the upper layer are read there: through the overlay, each system call does its work
+    twice.
+    """
     told = []
     for path in paths:
-        told.append((yield from _digest(path)))
+        fd = _open(upper + path)
+        if fd < 0:
+            fd = _open(path)
+        if fd < 0:
+            told.append(NO_DIGEST)
+        else:
+            try:
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode):
+                    told.append(NO_DIGEST)
+                elif status.st_size <= _READ_SIZE:
+                    content = os.read(fd, status.st_size)
+                    told.append(blake2b(content, digest_size=DIGEST_SIZE).digest())
+                else:
+                    told.append((yield from _digest_of_large(fd)))
+            finally:
+                os.close(fd)
         if len(told) == _BATCH:
             yield b"".join(told)
             told.clear()
@@ -52,22 +72,19 @@ def digests(paths: list[bytes]) -> Steps:
     yield {}
 
 
-def _digest(path: bytes) -> Generator[None, None, bytes]:
+def _open(path: bytes) -> int:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return NO_DIGEST
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return NO_DIGEST
-        digest = blake2b(digest_size=DIGEST_SIZE)
-        while data := os.read(fd, _READ_SIZE):
-            digest.update(data)
-            if len(data) == _READ_SIZE:
-                yield None
-        return digest.digest()
-    finally:
-        os.close(fd)
+        return -1
+
+
+def _digest_of_large(fd: int) -> Generator[None, None, bytes]:
+    digest = blake2b(digest_size=DIGEST_SIZE)
+    while data := os.read(fd, _READ_SIZE):
+        digest.update(data)
+        yield None
+    return digest.digest()
 
 
 def births(paths: list[bytes]) -> Steps:

@@ -79,13 +79,13 @@ class Layers:
     """The upper layer of the root file system over its base; without a base, all is upper."""
 
     def __init__(self, upper: str, base: str | None, name: Callable[[], str]) -> None:
-        self._upper = os.fsencode(upper).rstrip(b"/")
+        self.upper = os.fsencode(upper).rstrip(b"/")
         self._base = None if base is None else os.fsencode(base).rstrip(b"/")
         self._name = name
 
     def changes(self, roots: list[bytes]) -> Steps:
         """One record for each entry of the upper layer at and below the roots."""
-        walk = _Walk(self._upper, self._base)
+        walk = _Walk(self.upper, self._base)
         for root in roots:
             yield from walk.at(root)
         yield walk.take()
@@ -167,7 +167,7 @@ class _Walk:
                         status = item.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    name = os.fsencode(item.name)
+                    name = item.name.encode(errors="surrogateescape")
                     base = None
                     if name in of_base:
                         of_base.remove(name)

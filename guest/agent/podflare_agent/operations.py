@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import Any, Protocol
 
 from podflare_agent import files
@@ -177,7 +178,8 @@ class Operations:
         if op == "unpack":
             return Unpack(
                 self._loop, self._channel, stream, self._machine.merge_room, self._forget)
-        answer = {"nodes": nodes, "digests": digests, "births": births, "pack": pack}[op]
+        read = partial(digests, self._machine.layers.upper)
+        answer = {"nodes": nodes, "digests": read, "births": births, "pack": pack}[op]
         return Consultation(self._loop, self._channel, stream, answer, self._forget)
 
     def _exec(self, stream: int, request: dict[str, Any], payload: bytes) -> Stream | None:

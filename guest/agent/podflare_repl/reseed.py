@@ -11,6 +11,8 @@ _open = open
 _seed_random = random.seed
 _of_kernel = os.urandom
 
+_NUMPY = 0x6E756D70
+
 
 def _hardware_address() -> int | None:
     try:
@@ -28,16 +30,15 @@ def _random_node() -> int:
 def reseed(entropy: bytes) -> None:
     """Generators that the code has made itself are its own; these are the shared ones.
 
-    Each gets a part that no other sees: who has heard enough of a Mersenne twister knows its seed.
-    The kernel has new entropy by now, so the rest comes from there. Nothing is hashed, which would
-    be translated anew in every clone that is emulated.
+    What is to be secret comes from the kernel, which has new entropy by now. Nothing is hashed:
+    a clone that is emulated would have to translate that code first.
     """
-    half = len(entropy) // 2
-    _seed_random(int.from_bytes(entropy[:half], "little"))
+    _seed_random(int.from_bytes(entropy, "little"))
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
-        seed = entropy[half:]
-        words = [int.from_bytes(seed[at:at + 4], "little") for at in range(0, len(seed), 4)]
+        words = [int.from_bytes(entropy[at:at + 4], "little") for at in range(0, len(entropy), 4)]
+        # The same generator as above would draw the same numbers from the same words.
+        words.append(_NUMPY)
         try:
             numpy_random.seed(words)
         except TypeError:
