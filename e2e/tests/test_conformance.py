@@ -47,6 +47,7 @@ class ConformanceTest(OtherProgramCase):
     def test_every_case_holds_in_python(self) -> None:
         self.carried_out_by("/usr/bin/python3", "sdk/conformance/run.py", folder=REPOSITORY)
 
+    @slow
     def test_every_case_holds_in_java(self) -> None:
         self.carried_out_by(
             "mvn", "-B", "-o", "-q", "-pl", "sdk/java", "surefire:test",
@@ -54,6 +55,7 @@ class ConformanceTest(OtherProgramCase):
             folder=REPOSITORY,
         )  # fmt: skip
 
+    @slow
     def test_every_case_holds_in_typescript(self) -> None:
         self.carried_out_by("node", "conformance/run.mjs", folder=TYPESCRIPT)
 

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from rig import host
-from rig.case import KillingCase, SandboxCase
+from rig.case import KillingCase, SandboxCase, slow
 from rig.deadline import eventually
 
 MEBI = 1 << 20
@@ -351,6 +351,7 @@ class RestartTest(KillingCase):
 
     deadline_seconds = 300.0
 
+    @slow
     def test_execs_are_found_again_by_their_ids_and_how_they_end_is_told(self) -> None:
         sandbox = self.new_sandbox()
         command = self.rest.detach(

@@ -57,6 +57,7 @@ class LifetimeTest(Case):
 
         self.assert_lasts(2, lasted)
 
+    @slow
     def test_idle_time_counts_from_the_end_of_the_last_call(self) -> None:
         def lasted() -> tuple[float, float]:
             sandbox = self.rest.create(idle_timeout_seconds=3)
@@ -85,6 +86,7 @@ class LifetimeTest(Case):
             self.assertEqual(self.rest.put(sandbox, "/root/x", b"x").status, 200)
         self.assertIn(sandbox, self.rest.ids())
 
+    @slow
     def test_the_lifetime_is_final_though_code_runs(self) -> None:
         def lasted() -> tuple[float, float]:
             before = time.monotonic()

@@ -319,6 +319,7 @@ class ReplResultTest(SandboxCase):
         self.assertEqual(shown[0]["text/plain"], "still here")
         self.assertNotIn("text/html", shown[0])
 
+    @slow
     def test_a_hook_that_hangs_is_dropped_and_the_state_stays(self) -> None:
         ran = self.exec(
             "import time\n"

@@ -93,6 +93,7 @@ class TemplateTest(TemplateCase):
         ran = self.rest.bash(sandbox, "cat /opt/tool.txt; tool; pgrep -fc 'sleep\\(100000\\)'")
         self.assertEqual(ran.stdout, "installed\na tool\n1\n")
 
+    @slow
     def test_packages_are_installed_before_the_script_runs(self) -> None:
         self.build("archive", script=ARCHIVE)
         self.build(
@@ -144,6 +145,7 @@ class TemplateTest(TemplateCase):
         self.rest.delete_template("sleepy")
         self.assertEqual(self.said(sandbox, "print(answer)"), "7\n")
 
+    @slow
     def test_its_size_is_the_one_that_it_was_built_in(self) -> None:
         self.build("small", script="true", memory_mb=512)
         sandbox = self.new_sandbox(template="small")

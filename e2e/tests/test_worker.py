@@ -191,6 +191,7 @@ class WorkerServesTest(WorkerCase):
         self.assertIn("time limit", failed[6].text)
         self.assertEqual(last.text, "it goes on")
 
+    @slow
     def test_two_sessions_are_served_at_once_each_in_its_own_sandbox(self) -> None:
         during = "echo $PF > own; date +%s.%N; sleep 4; date +%s.%N; cat own"
         scripts = [self.queue([bash(f"PF={name}; {during}")], name=name) for name in ("a", "b")]
@@ -205,6 +206,7 @@ class WorkerServesTest(WorkerCase):
         self.assertLess(max(begin for begin, _ in spans), min(end for _, end in spans))
         self.assertNotEqual(self.only_sandbox(scripts[0]), self.only_sandbox(scripts[1]))
 
+    @slow
     def test_a_third_session_waits_until_one_of_two_is_let_go(self) -> None:
         scripts = [self.queue([bash("echo served")], name=name) for name in ("a", "b", "c")]
         self.worker("--max-sessions", "2", "--max-idle", "1")
@@ -212,6 +214,7 @@ class WorkerServesTest(WorkerCase):
         self.assert_clean()
         self.await_that(lambda: all(work.state == "stopped" for work in self.api.work), "the end of all work")
 
+    @slow
     def test_a_session_that_is_spoken_to_again_goes_on_in_its_sandbox(self) -> None:
         script = self.queue([bash("echo kept > f")])
         self.worker("--max-idle", "1")
@@ -255,6 +258,7 @@ class WorkerServesTest(WorkerCase):
         self.assertEqual(script.turns[1][0].text, "then", "what was refused must not run")
         self.assert_clean()
 
+    @slow
     def test_the_tools_of_others_are_left_to_them(self) -> None:
         theirs = Call("ask_the_bank", {"question": "?"}, custom=True)
         ours = bash("echo ours")

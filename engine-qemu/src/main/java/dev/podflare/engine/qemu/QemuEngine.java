@@ -305,6 +305,7 @@ public final class QemuEngine implements Engine {
   public List<MicroVm> start(Snapshot snapshot, Egress egress, int count) throws EngineException {
     SnapshotFiles files = new SnapshotFiles(snapshot.directory());
     learnFoundation(snapshot.shape(), files.layers());
+    MemoryMap map = mapOf(files);
     List<QemuMicroVm> clones = new CopyOnWriteArrayList<>();
     boolean running = false;
     try {
@@ -314,7 +315,7 @@ public final class QemuEngine implements Engine {
           _ -> {
             QemuMicroVm clone = waiting.take(snapshot.shape());
             clones.add(clone);
-            clone.become(files);
+            clone.become(files, map);
             if (egress instanceof Egress.Nothing) {
               clone.allow(egress);
             }
@@ -333,6 +334,15 @@ public final class QemuEngine implements Engine {
       if (!running) {
         closeAll(clones);
       }
+    }
+  }
+
+  private static MemoryMap mapOf(SnapshotFiles files) throws EngineException {
+    try {
+      return MemoryMap.read(files.layers().memoryMap());
+    } catch (IOException e) {
+      throw new EngineException(
+          EngineException.Kind.FAILED, "the memory of a snapshot can't be made sense of", e);
     }
   }
 

@@ -183,10 +183,13 @@ final class QemuMicroVm implements MicroVm {
 
   // ---- becoming something ----
 
-  /** Makes a waiting machine a clone of a snapshot. It does not run yet. */
-  void become(SnapshotFiles snapshot) throws EngineException {
+  /**
+   * Makes a waiting machine a clone of a snapshot. It does not run yet.
+   *
+   * @param map of the snapshot
+   */
+  void become(SnapshotFiles snapshot, MemoryMap map) throws EngineException {
     try {
-      MemoryMap map = MemoryMap.read(snapshot.layers().memoryMap());
       boolean founded = directory.layers().hasFoundationOf(snapshot.layers());
       if (founded) {
         snapshot.layers().shareWhatStandsOnIt(directory.layers(), map);
@@ -194,7 +197,7 @@ final class QemuMicroVm implements MicroVm {
         directory.layers().forgetFoundation();
         snapshot.layers().shareWith(directory.layers(), map);
       }
-      directory.layers().write(map);
+      Files.createLink(directory.layers().memoryMap(), snapshot.layers().memoryMap());
       memory().become(map);
       NavigableSet<Integer> disks = directory.layers().disks();
       if (founded && disks.size() == 1) {
