@@ -212,6 +212,7 @@ class Branching:
                 found = parent.diff(child, variables=False)
                 if len(found["modified"]) != CHANGED_FILES:
                     raise RuntimeError(f"the diff found {len(found['modified'])} files")
+                self.bench.quiet()
                 samples = [
                     milliseconds(lambda: parent.diff(child, variables=False))
                     for _ in range(self.bench.sizes.forks)
@@ -233,7 +234,7 @@ class Branching:
                 space = sandbox.freeze()
                 frozen.append((time.perf_counter() - began) * 1000)
             sizes.append(space.info().disk_bytes / MEBI)
-            self.quiet()
+            self.bench.quiet()
             began = time.perf_counter()
             with space.resume() as again:
                 resumed.append((time.perf_counter() - began) * 1000)
@@ -269,7 +270,7 @@ class Branching:
 
     def fork(self, parent_id: str, n: int) -> Forked:
         """Forks, asks all children at once, and closes them."""
-        self.quiet()
+        self.bench.quiet()
         asking, *askers = [self.bench.wire() for _ in range(n + 1)]
         ids: list[str] = []
         try:
@@ -348,11 +349,6 @@ class Branching:
 
     def memory(self, sandbox: Sandbox) -> float:
         return sandbox.info()["memory_used_bytes"] / MEBI
-
-    def quiet(self) -> None:
-        """Lets the server prepare what it keeps prepared, so that it is not measured too."""
-        self.bench.wait_for_pool()
-        self.bench.wait_until_prepared()
 
 
 def rows_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -94,6 +95,19 @@ class Bench:
             "machines are prepared", lambda now: now["prepared_ready"] >= now["prepared_target"]
         )
 
+    def quiet(self) -> None:
+        """Lets the server prepare all that it keeps prepared, so that it is not measured too."""
+        self.wait_for_pool()
+        self.wait_until_prepared()
+
+    @contextlib.contextmanager
+    def sandbox(self) -> Iterator[Sandbox]:
+        """On a host that does nothing else."""
+        self.wait_for_pool()
+        with Sandbox(client=self.client) as sandbox:
+            self.quiet()
+            yield sandbox
+
     def _wait_for(self, what: str, holds: Callable[[dict[str, Any]], bool]) -> None:
         wire = self.wire()
         try:
@@ -147,8 +161,7 @@ class Bench:
         return Row(f"create, {self.sizes.burst} at once", "ms", [taken for taken, _ in made])
 
     def calls(self) -> Iterator[Row]:
-        self.wait_for_pool()
-        with Sandbox(client=self.client) as sandbox:
+        with self.sandbox() as sandbox:
             wire, path, body = self.wire(), f"/v1/sandboxes/{sandbox.id}/exec", {"code": "1"}
             for _ in range(20):
                 wire.request("POST", path, body)
@@ -162,8 +175,7 @@ class Bench:
 
     def tools(self) -> Iterator[Row]:
         """What a model's tool call costs beyond the exec that it stands for, pair by pair."""
-        self.wait_for_pool()
-        with Sandbox(client=self.client) as sandbox:
+        with self.sandbox() as sandbox:
             wire, path, body = self.wire(), f"/v1/sandboxes/{sandbox.id}/exec", {"code": "1"}
             session = wire.mcp_session()
             arguments = {"code": "1", "sandbox_id": sandbox.id}
@@ -208,8 +220,7 @@ class Bench:
         return Row(f"{language} SDK's run, over a plain HTTP call", "ms", samples, SDK)
 
     def streaming(self) -> Iterator[Row]:
-        self.wait_for_pool()
-        with Sandbox(client=self.client) as sandbox:
+        with self.sandbox() as sandbox:
             wire, path = self.wire(), f"/v1/sandboxes/{sandbox.id}/exec"
             waits = []
             for _ in range(self.sizes.calls // 4):
@@ -228,11 +239,10 @@ class Bench:
             yield Row("output", "MB/s", speeds, most_is_best=True)
 
     def files(self) -> Iterator[Row]:
-        self.wait_for_pool()
         size = self.sizes.file_bytes
         name = f"{size // MEBI} MiB" if size < 1024 * MEBI else f"{size // MEBI // 1024} GiB"
         block = os.urandom(MEBI)
-        with Sandbox(client=self.client) as sandbox:
+        with self.sandbox() as sandbox:
             up, down = [], []
             for _ in range(1 if size > 100 * MEBI else self.sizes.streams):
                 blocks = (block for _ in range(size // MEBI))

@@ -77,6 +77,9 @@ final class QemuMicroVm implements MicroVm {
   /** Whether the monitor goes before all else: from when it waits until it lets its guest run. */
   private volatile boolean urgent;
 
+  /** Whether its guest runs behind those of others. */
+  private volatile boolean behind;
+
   /** Empty for a machine that was booted: its memory has no layers. */
   private volatile Optional<LayeredMemory> memory = Optional.empty();
 
@@ -275,6 +278,7 @@ final class QemuMicroVm implements MicroVm {
   /** Lets the guest run, behind all others until it is to {@link #takeFullShare}. */
   void resumeBehindOthers() throws EngineException {
     resume();
+    behind = true;
     try {
       if (!Precedence.last(monitor.pid(), QemuArguments::isProcessor)) {
         LOG.log(System.Logger.Level.DEBUG, "the kernel lets no guest go after others");
@@ -287,6 +291,18 @@ final class QemuMicroVm implements MicroVm {
   @Override
   public void takeFullShare() throws EngineException {
     beUsual();
+    behind = false;
+  }
+
+  /** What runs behind all others would also end behind them. */
+  private void hurryToEnd() {
+    if (behind) {
+      try {
+        takeFullShare();
+      } catch (EngineException e) {
+        LOG.log(System.Logger.Level.DEBUG, "microVM " + id + " ends when nobody else computes", e);
+      }
+    }
   }
 
   private LayeredMemory memory() {
@@ -571,6 +587,7 @@ final class QemuMicroVm implements MicroVm {
   @Override
   public void close() {
     stopping.set(true);
+    hurryToEnd();
     monitor.kill();
     exit.join();
   }
