@@ -13,6 +13,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.function.Predicate;
+import java.util.function.ToIntFunction;
 
 /**
  * Which of a process's threads go before the threads of all other processes, and which after them:
@@ -59,7 +60,7 @@ public final class Precedence {
    * @throws IOException if the process's threads can't be listed
    */
   public static boolean first(long pid, Predicate<String> others) throws IOException {
-    return set(pid, thread -> isMain(thread, pid) || others.test(name(thread)), FIRST, 1);
+    return set(pid, thread -> isMain(thread, pid) || others.test(name(thread)) ? FIRST : USUAL);
   }
 
   private static boolean isMain(Path thread, long pid) {
@@ -67,14 +68,15 @@ public final class Precedence {
   }
 
   /**
-   * Lets those threads of a process that are chosen by their names go last until {@link #none}.
+   * Lets those threads of a process that are chosen by their names go last until {@link #none}, and
+   * makes all others usual ones.
    *
    * @return as in {@link #first}
    * @throws IOException if the process's threads can't be listed
    */
   public static boolean last(long pid, Predicate<String> threads) throws IOException {
-    return setSession(pid, LEAST_OF_SESSION)
-        && set(pid, thread -> threads.test(name(thread)), LAST, 0);
+    boolean alone = setSession(pid, LEAST_OF_SESSION);
+    return set(pid, thread -> threads.test(name(thread)) ? LAST : USUAL) && alone;
   }
 
   /**
@@ -83,7 +85,7 @@ public final class Precedence {
    * @throws IOException if the process's threads can't be listed
    */
   public static void none(long pid) throws IOException {
-    boolean _ = set(pid, _ -> true, USUAL, 0);
+    boolean _ = set(pid, _ -> USUAL);
     boolean _ = setSession(pid, 0);
   }
 
@@ -105,17 +107,16 @@ public final class Precedence {
     }
   }
 
-  private static boolean set(long pid, Predicate<Path> chosen, int policy, int priority)
-      throws IOException {
+  private static boolean set(long pid, ToIntFunction<Path> policy) throws IOException {
     boolean allowed = true;
     try (Arena arena = Arena.ofConfined();
         DirectoryStream<Path> threads =
             Files.newDirectoryStream(Path.of("/proc", Long.toString(pid), "task"))) {
-      MemorySegment parameters = arena.allocateFrom(ValueLayout.JAVA_INT, priority);
+      MemorySegment parameters = arena.allocate(ValueLayout.JAVA_INT);
       for (Path thread : threads) {
-        if (chosen.test(thread)) {
-          allowed &= set(Integer.parseInt(thread.getFileName().toString()), policy, parameters);
-        }
+        int chosen = policy.applyAsInt(thread);
+        parameters.set(ValueLayout.JAVA_INT, 0, chosen == FIRST ? 1 : 0);
+        allowed &= set(Integer.parseInt(thread.getFileName().toString()), chosen, parameters);
       }
       return allowed;
     } catch (NoSuchFileException ended) {

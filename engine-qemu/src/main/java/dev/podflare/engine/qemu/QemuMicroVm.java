@@ -277,14 +277,18 @@ final class QemuMicroVm implements MicroVm {
 
   /** Lets the guest run, behind all others until it is to {@link #takeFullShare}. */
   void resumeBehindOthers() throws EngineException {
-    resume();
-    behind = true;
+    standing.lock();
     try {
+      letRun();
+      behind = true;
       if (!Precedence.last(monitor.pid(), QemuArguments::isProcessor)) {
         LOG.log(System.Logger.Level.DEBUG, "the kernel lets no guest go after others");
       }
+      urgent = false;
     } catch (IOException e) {
       throw failure("the processors of microVM " + id + " can't be made to yield", e);
+    } finally {
+      standing.unlock();
     }
   }
 
@@ -542,14 +546,18 @@ final class QemuMicroVm implements MicroVm {
   public void resume() throws EngineException {
     standing.lock();
     try {
-      qmp.execute("cont", Map.of());
-      paused = false;
+      letRun();
       if (urgent) {
         beUsual();
       }
     } finally {
       standing.unlock();
     }
+  }
+
+  private void letRun() throws EngineException {
+    qmp.execute("cont", Map.of());
+    paused = false;
   }
 
   @Override
