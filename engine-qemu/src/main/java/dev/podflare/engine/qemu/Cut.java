@@ -133,26 +133,13 @@ record Cut(ProcessMemory memory, MemoryMap below) {
           flat.add(piece);
           continue;
         }
-        copy(files.memory(piece.layer()), piece, to);
+        LayerFiles.copy(files.memory(piece.layer()), piece.offsetInLayer(), piece.length(), to);
         flat.add(new Piece(piece.offset(), piece.length(), layer, offsetInLayer));
         offsetInLayer += piece.length();
       }
     }
     LayerFiles.seal(files.memory(layer));
     return MemoryMap.of(map.size(), 0).under(flat);
-  }
-
-  private static void copy(Path layer, Piece piece, FileChannel to) throws IOException {
-    try (FileChannel from = FileChannel.open(layer)) {
-      long done = 0;
-      while (done < piece.length()) {
-        long count = from.transferTo(piece.offsetInLayer() + done, piece.length() - done, to);
-        if (count <= 0) {
-          throw new IOException(layer + " is shorter than its map says");
-        }
-        done += count;
-      }
-    }
   }
 
   private static FileChannel create(Path file) throws IOException {

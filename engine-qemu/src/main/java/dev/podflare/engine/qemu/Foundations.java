@@ -45,13 +45,13 @@ final class Foundations {
     lock.lock();
     try {
       LayerFiles known = of(shape);
-      Files.createDirectories(known.directory());
-      if (!Files.exists(emptyOverlay(shape))) {
-        Path aside = known.directory().resolve("empty.qcow2.new");
-        QemuEngine.emptyOverlay(aside, shape);
-        Files.move(aside, emptyOverlay(shape), StandardCopyOption.ATOMIC_MOVE);
-      }
       if (!known.hasFoundationOf(layers)) {
+        Files.createDirectories(known.directory());
+        if (!Files.exists(emptyOverlay(shape))) {
+          Path aside = known.directory().resolve("empty.qcow2.new");
+          QemuEngine.emptyOverlay(aside, shape);
+          Files.move(aside, emptyOverlay(shape), StandardCopyOption.ATOMIC_MOVE);
+        }
         known.forgetFoundation();
         known.takeFoundation(layers);
       }

@@ -134,18 +134,29 @@ record LayerFiles(Path directory) {
 
   /** Makes a file what another one is. Whoever has it open keeps it. */
   static void overwrite(Path file, Path with) throws IOException {
-    try (FileChannel from = FileChannel.open(with);
-        FileChannel to =
-            FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
-      long size = from.size();
-      for (long at = 0; at < size; ) {
-        long count = from.transferTo(at, size - at, to);
-        if (count <= 0) {
-          throw new IOException(with + " became shorter while it was read");
-        }
-        at += count;
-      }
+    try (FileChannel to =
+        FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
+      long size = Files.size(with);
+      copy(with, 0, size, to);
       to.truncate(size);
+    }
+  }
+
+  /**
+   * Copies a part of a file to where another one is written.
+   *
+   * @throws IOException also if there is less in it
+   */
+  static void copy(Path file, long offset, long length, FileChannel to) throws IOException {
+    try (FileChannel from = FileChannel.open(file)) {
+      long done = 0;
+      while (done < length) {
+        long count = from.transferTo(offset + done, length - done, to);
+        if (count <= 0) {
+          throw new IOException(file + " ends before " + (offset + length));
+        }
+        done += count;
+      }
     }
   }
 

@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.NavigableSet;
 import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -121,8 +122,7 @@ final class QemuArguments {
               "-blockdev",
               openAlready(LOWEST_DISK, "disk.0"),
               "-blockdev",
-              "driver=qcow2,node-name=%s,discard=unmap,detect-zeroes=unmap,backing=%s,file.driver=file,file.drop-cache=off,file.cache.no-flush=on,file.filename=%s"
-                  .formatted(diskName(OPEN_DISK), LOWEST_DISK, diskPath(OPEN_DISK))));
+              option("", overlay(OPEN_DISK, LOWEST_DISK))));
     } else {
       words.addAll(
           List.of(
@@ -192,11 +192,26 @@ final class QemuArguments {
     node.put("node-name", diskName(number));
     node.put("discard", "unmap");
     node.put("detect-zeroes", "unmap");
-    Map<String, Object> file = new LinkedHashMap<>(file(diskPath(number)));
-    file.put("cache", Map.of("no-flush", true));
-    node.put("file", file);
     node.put("backing", below);
+    Map<String, Object> file = new LinkedHashMap<>();
+    file.put("driver", "file");
+    file.put("drop-cache", false);
+    file.put("cache", Map.of("no-flush", true));
+    file.put("filename", diskPath(number));
+    node.put("file", file);
     return node;
+  }
+
+  /** A node as the command line has it: what QMP takes as an object in an object is a.b there. */
+  private static String option(String prefix, Map<?, ?> node) {
+    return node.entrySet().stream()
+        .map(entry ->
+            switch (entry.getValue()) {
+              case Map<?, ?> inner -> option(prefix + entry.getKey() + ".", inner);
+              case Boolean on -> prefix + entry.getKey() + "=" + (on ? "on" : "off");
+              default -> prefix + entry.getKey() + "=" + entry.getValue();
+            })
+        .collect(Collectors.joining(","));
   }
 
   private static Map<String, ?> file(String path) {

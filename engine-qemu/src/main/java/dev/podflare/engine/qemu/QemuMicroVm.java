@@ -74,11 +74,16 @@ final class QemuMicroVm implements MicroVm {
 
   private boolean paused;
 
-  /** Whether the monitor goes before all else: from when it waits until it lets its guest run. */
-  private volatile boolean urgent;
+  /** Beside the threads of all others. */
+  private enum Rank {
+    /** The monitor goes before all else: from when it waits until it lets its guest run. */
+    FIRST,
+    USUAL,
+    /** The guest runs behind those of others, until it is to {@link #takeFullShare}. */
+    LAST
+  }
 
-  /** Whether its guest runs behind those of others. */
-  private volatile boolean behind;
+  private volatile Rank rank = Rank.USUAL;
 
   /** Empty for a machine that was booted: its memory has no layers. */
   private volatile Optional<LayeredMemory> memory = Optional.empty();
@@ -247,7 +252,7 @@ final class QemuMicroVm implements MicroVm {
     // The guest would be told to announce itself to its network, under the address of what it is a
     // copy of, which it gives up at once.
     qmp.execute("migrate-set-parameters", Map.of("announce-rounds", 0));
-    beUrgent();
+    beFirst();
   }
 
   /**
@@ -255,9 +260,9 @@ final class QemuMicroVm implements MicroVm {
    * that run already, most of all, have much to do at first. It serves no guest yet, so nobody can
    * make it keep the processor.
    */
-  private void beUrgent() {
+  private void beFirst() {
     try {
-      urgent = true;
+      rank = Rank.FIRST;
       if (!Precedence.first(monitor.pid(), QemuArguments::isServing)) {
         LOG.log(System.Logger.Level.DEBUG, "the kernel lets no monitor go before others");
       }
@@ -269,9 +274,20 @@ final class QemuMicroVm implements MicroVm {
   private void beUsual() throws EngineException {
     try {
       Precedence.none(monitor.pid());
-      urgent = false;
+      rank = Rank.USUAL;
     } catch (IOException e) {
       throw failure("the monitor of microVM " + id + " can't be made one of many again", e);
+    }
+  }
+
+  private void beLast() throws EngineException {
+    try {
+      rank = Rank.LAST;
+      if (!Precedence.last(monitor.pid(), QemuArguments::isProcessor)) {
+        LOG.log(System.Logger.Level.DEBUG, "the kernel lets no guest go after others");
+      }
+    } catch (IOException e) {
+      throw failure("the processors of microVM " + id + " can't be made to yield", e);
     }
   }
 
@@ -280,13 +296,7 @@ final class QemuMicroVm implements MicroVm {
     standing.lock();
     try {
       letRun();
-      behind = true;
-      if (!Precedence.last(monitor.pid(), QemuArguments::isProcessor)) {
-        LOG.log(System.Logger.Level.DEBUG, "the kernel lets no guest go after others");
-      }
-      urgent = false;
-    } catch (IOException e) {
-      throw failure("the processors of microVM " + id + " can't be made to yield", e);
+      beLast();
     } finally {
       standing.unlock();
     }
@@ -294,18 +304,17 @@ final class QemuMicroVm implements MicroVm {
 
   @Override
   public void takeFullShare() throws EngineException {
-    beUsual();
-    behind = false;
+    if (rank == Rank.LAST) {
+      beUsual();
+    }
   }
 
   /** What runs behind all others would also end behind them. */
   private void hurryToEnd() {
-    if (behind) {
-      try {
-        takeFullShare();
-      } catch (EngineException e) {
-        LOG.log(System.Logger.Level.DEBUG, "microVM " + id + " ends when nobody else computes", e);
-      }
+    try {
+      takeFullShare();
+    } catch (EngineException e) {
+      LOG.log(System.Logger.Level.DEBUG, "microVM " + id + " ends when nobody else computes", e);
     }
   }
 
@@ -547,7 +556,7 @@ final class QemuMicroVm implements MicroVm {
     standing.lock();
     try {
       letRun();
-      if (urgent) {
+      if (rank == Rank.FIRST) {
         beUsual();
       }
     } finally {
