@@ -115,7 +115,14 @@ static int map(const struct piece *piece, uint64_t base, struct opened *opened)
     }
     void *mapped =
         mmap(address, piece->length, PROT_READ | PROT_WRITE, flags, fd, (off_t)piece->offset_in_layer);
-    return mapped == MAP_FAILED ? errno : 0;
+    if (mapped == MAP_FAILED) {
+        return errno;
+    }
+    /* A guest that writes one byte shall not get 2 MiB, which every fork would copy. A kernel may have no such pages. */
+    if (piece->layer == ZERO && madvise(mapped, piece->length, MADV_NOHUGEPAGE) < 0 && errno != EINVAL) {
+        return errno;
+    }
+    return 0;
 }
 
 /* Takes the whole request also after a piece that failed, so that the next one begins where it should. */

@@ -34,4 +34,20 @@ public final class SparseFile {
     }
     return found;
   }
+
+  /** The holes of a file, in ascending order: what lies between its {@link #content}. */
+  public static List<Extent> holes(Path file) throws IOException {
+    List<Extent> found = new ArrayList<>();
+    long at = 0;
+    for (Extent content : content(file)) {
+      if (content.offset() > at) {
+        found.add(new Extent(at, content.offset() - at));
+      }
+      at = content.end();
+    }
+    if (at < Files.size(file)) {
+      found.add(new Extent(at, Files.size(file) - at));
+    }
+    return found;
+  }
 }

@@ -1,5 +1,6 @@
 package dev.podflare.engine.qemu;
 
+import dev.podflare.engine.EngineException;
 import dev.podflare.engine.qemu.MemoryMap.Piece;
 import dev.podflare.host.Extent;
 import dev.podflare.host.ProcessMemory;
@@ -56,27 +57,42 @@ record Cut(ProcessMemory memory, MemoryMap below) {
    *
    * @param spare becomes the layer, if it is ready; then there may be more behind the pages
    */
-  Layer into(LayerFiles files, int layer, SpareLayer spare) throws IOException {
+  Layer into(LayerFiles files, int layer, SpareLayer spare) throws IOException, EngineException {
     List<Extent> extents = written();
     Path target = files.memory(layer);
     try (FileChannel file =
         spare.becomes(target)
             ? FileChannel.open(target, StandardOpenOption.WRITE)
             : create(target)) {
-      memory.copy(extents, file);
+      copy(extents, file, target);
     }
     LayerFiles.seal(target);
     return layer(extents, layer);
   }
 
+  /**
+   * Nothing is written if it does not fit: the guests of a host whose disk is full can't write to
+   * theirs, be it for the moment that the cut takes to fail.
+   */
+  private void copy(List<Extent> extents, FileChannel to, Path target)
+      throws IOException, EngineException {
+    HostDisk.requireRoom(bytes(extents) - to.size(), target);
+    memory.copy(extents, to);
+  }
+
+  private static long bytes(List<Extent> extents) {
+    return extents.stream().mapToLong(Extent::length).sum();
+  }
+
   /** As {@link #into}, but without long runs of zeros, for a layer that is to be kept. */
-  Layer withoutZerosInto(LayerFiles files, int layer) throws IOException {
+  Layer withoutZerosInto(LayerFiles files, int layer) throws IOException, EngineException {
     List<Extent> zeros = memory.zeros(written(), ZEROS_WORTH_LEAVING_OUT);
     List<Extent> rest = without(zeros, written());
-    try (FileChannel file = create(files.memory(layer))) {
-      memory.copy(rest, file);
+    Path target = files.memory(layer);
+    try (FileChannel file = create(target)) {
+      copy(rest, file, target);
     }
-    LayerFiles.seal(files.memory(layer));
+    LayerFiles.seal(target);
     List<Piece> nothing =
         zeros.stream()
             .map(extent -> new Piece(extent.offset(), extent.length(), MemoryMap.ZERO, 0))
@@ -95,8 +111,7 @@ record Cut(ProcessMemory memory, MemoryMap below) {
 
   private Layer layer(List<Extent> extents, int layer) {
     List<Piece> pieces = MemoryMap.pieces(extents, layer);
-    long bytes = extents.stream().mapToLong(Extent::length).sum();
-    return new Layer(pieces, below.under(pieces), bytes);
+    return new Layer(pieces, below.under(pieces), bytes(extents));
   }
 
   private static List<Extent> without(List<Extent> zeros, List<Extent> extents) {

@@ -17,7 +17,30 @@ final class HostDisk {
   /** With less than this, what is written by a cut has failed for want of room. */
   private static final long LEAST_BYTES = 1 << 20;
 
+  /** A snapshot leaves as much to the guests' disks and to what the server writes down. */
+  private static final long LEFT_BYTES = 16 << 20;
+
   private HostDisk() {}
+
+  /**
+   * Refuses what a snapshot is to write if it would fill the disk.
+   *
+   * @param bytes that it takes beyond what it has; may be negative
+   * @param file where they are to go
+   */
+  static void requireRoom(long bytes, Path file) throws EngineException {
+    if (bytes <= 0) {
+      return;
+    }
+    // Not by way of the file store, which reads all mounts of the host first.
+    long free = file.toFile().getUsableSpace();
+    if (free < bytes + LEFT_BYTES) {
+      throw new EngineException(
+          EngineException.Kind.NO_ROOM,
+          "the host's disk has %d MB free, and the snapshot needs %d MB"
+              .formatted(free >> 20, Math.ceilDiv(bytes + LEFT_BYTES, 1L << 20)));
+    }
+  }
 
   /** Whether there was no room. Java tells the reason in words only. */
   static boolean isFull(IOException failure) {

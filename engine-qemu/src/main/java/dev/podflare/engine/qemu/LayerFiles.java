@@ -1,6 +1,11 @@
 package dev.podflare.engine.qemu;
 
+import dev.podflare.engine.qemu.MemoryMap.Piece;
+import dev.podflare.host.Extent;
+import dev.podflare.host.ProcessMemory;
+import dev.podflare.host.SparseFile;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -9,6 +14,8 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.NavigableSet;
 import java.util.TreeSet;
 
@@ -30,6 +37,11 @@ import java.util.TreeSet;
  * so they are readable for all; the directories above let nobody but the server in.
  */
 record LayerFiles(Path directory) {
+
+  /** A hole in a base image of at least so many bytes becomes memory without content. */
+  static final long WORTH_A_MAPPING = 64 << 10;
+
+  private static final long PAGE = ProcessMemory.PAGE;
 
   private static final String MEMORY = "memory.";
   private static final String DISK = "disk.";
@@ -67,6 +79,40 @@ record LayerFiles(Path directory) {
     map.writeTo(aside);
     Files.move(
         aside, memoryMap(), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  /**
+   * The map of a memory that is in the base image alone.
+   *
+   * <p>What is a hole there is no part of the image: a guest gets memory without content in its
+   * place. So its first touch of a page costs one page and not two, and no room on the disk. That
+   * it may cost room is a hazard: on tmpfs, a page fault in a hole takes a block, and where there
+   * is none left, the kernel kills the process. Holes that are too short for a mapping of their own
+   * are filled for the same reason.
+   */
+  MemoryMap mapOfBase() throws IOException {
+    long size = Files.size(memory(0));
+    List<Piece> holes = new ArrayList<>();
+    try (FileChannel base = FileChannel.open(memory(0), StandardOpenOption.WRITE)) {
+      for (Extent hole : SparseFile.holes(memory(0))) {
+        // A file system's blocks may be smaller than a page.
+        long begin = Math.ceilDiv(hole.offset(), PAGE) * PAGE;
+        long length = hole.end() / PAGE * PAGE - begin;
+        if (length < WORTH_A_MAPPING) {
+          fill(hole, base);
+        } else {
+          holes.add(new Piece(begin, length, MemoryMap.ZERO, 0));
+        }
+      }
+    }
+    return MemoryMap.of(size, 0).under(holes);
+  }
+
+  private static void fill(Extent hole, FileChannel file) throws IOException {
+    ByteBuffer zeros = ByteBuffer.allocate(Math.toIntExact(hole.length()));
+    while (zeros.hasRemaining()) {
+      file.write(zeros, hole.offset() + zeros.position());
+    }
   }
 
   /** Gives another directory links to all of these files that a memory needs. */

@@ -280,7 +280,7 @@ public final class QemuEngine implements Engine {
     Files.move(from.deviceState(), files.deviceState());
     Files.move(from.bootDisk(), layers.disk(0));
     Files.createLink(layers.rootfs(), from.layers().rootfs());
-    layers.write(MemoryMap.of(Files.size(layers.memory(0)), 0));
+    layers.write(layers.mapOfBase());
     emptyOverlay(files.overlay(), machine.shape());
     for (Path file :
         List.of(layers.memory(0), layers.disk(0), layers.memoryMap(), files.deviceState())) {

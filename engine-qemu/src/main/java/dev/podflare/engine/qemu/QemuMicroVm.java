@@ -421,7 +421,7 @@ final class QemuMicroVm implements MicroVm {
   }
 
   private interface Copying {
-    Cut.Layer run() throws IOException;
+    Cut.Layer run() throws IOException, EngineException;
   }
 
   /** The monitor writes one file while we copy others: both need a processor for milliseconds. */

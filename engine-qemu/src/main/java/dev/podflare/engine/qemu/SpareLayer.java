@@ -30,6 +30,7 @@ final class SpareLayer implements AutoCloseable {
   static final int BYTES = 48 << 20;
 
   private static final System.Logger LOG = System.getLogger(SpareLayer.class.getName());
+  private static final long LEAST_FREE_BYTES = 8L * BYTES;
   private static final int BLOCK = 1 << 20;
   private static final Duration REST = Duration.ofMillis(500);
   private static final Duration PAUSE_AFTER_FAILURE = Duration.ofSeconds(30);
@@ -110,6 +111,10 @@ final class SpareLayer implements AutoCloseable {
     boolean whole = false;
     try (FileChannel channel =
         FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+      // It is for speed alone, and must not be what fills the disk.
+      if (file.toFile().getUsableSpace() < LEAST_FREE_BYTES) {
+        throw new IOException("less than " + LEAST_FREE_BYTES + " bytes are free for " + file);
+      }
       ByteBuffer zeros = ByteBuffer.allocateDirect(BLOCK);
       for (int at = 0; at < BYTES; at += BLOCK) {
         zeros.clear();
