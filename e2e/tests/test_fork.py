@@ -468,6 +468,23 @@ class ForkTest(Case):
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(self.rest.close, children))
 
+    def test_each_byte_of_much_memory_is_in_each_generation(self) -> None:
+        # More than a layer that waits has room for, so it is written in two ways; and soon again,
+        # before the next one waits.
+        sandbox = self.new_sandbox()
+        self.said(
+            sandbox,
+            "import os, hashlib\nblock = bytearray(os.urandom(1 << 20) * 70)\n"
+            "digest = lambda: hashlib.sha256(block).hexdigest()\nwas = [digest()]",
+        )
+        for generation in range(1, 4):
+            [child] = self.fork(sandbox)
+            self.assertEqual(self.said(sandbox, "print(digest() == was[-1])"), "True\n")
+            self.assertEqual(self.said(child, "print(digest() == was[-1])"), "True\n")
+            self.said(child, f"block[{generation}::9973] = b'x' * len(block[{generation}::9973])")
+            self.said(child, "was.append(digest())")
+            sandbox = child
+
     def test_children_share_memory_until_they_write(self) -> None:
         parent = self.new_sandbox()
         self.said(parent, "hoard = bytes(range(256)) * (400 << 12)")

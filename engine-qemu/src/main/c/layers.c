@@ -9,14 +9,19 @@
  * The same is done to a parent that has just been captured: what it had written is in a layer now, so mapping the
  * layer over it changes nothing that the guest could see, and gives the memory back.
  *
+ * Before that, the parent writes most of what it had written into the layer by itself: from its own memory that is
+ * one copy, where the host needs two, and the guest stands still meanwhile.
+ *
  * Descriptor 6 is a listening Unix socket that only the host can reach. A connection carries any number of
- * requests, in the byte order of the machine, each answered by an errno as u32, 0 for success:
+ * requests, in the byte order of the machine, each answered by an errno as u32, 0 for success; two connections are
+ * served at once:
  *
  *     u64 base address, u32 number of pieces, u32 0, then for each piece
  *     u64 offset in the guest's memory, u64 length, u64 offset in the layer, u32 number of the layer, u32 0
  *
- * Layer n is the file /layers/memory.n; ZERO stands for memory without content. The monitor must not run the guest
- * meanwhile; the host sees to that.
+ * Layer n is the file /layers/memory.n; ZERO stands for memory without content. A piece of the layer NEW is not
+ * mapped: what is in memory there is written to the file /work/layer. The monitor must not run the guest meanwhile;
+ * the host sees to that.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,9 +37,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LISTENER = 6, MOST_PIECES = 60000, BATCH = 256, MOST_OPEN = 64 };
+enum { LISTENER = 6, MOST_PIECES = 60000, BATCH = 256, MOST_OPEN = 64, SERVED_AT_ONCE = 2 };
 
-static const uint32_t ZERO = UINT32_MAX;
+static const uint32_t ZERO = UINT32_MAX, NEW = UINT32_MAX - 1;
 
 struct request {
     uint64_t base;
@@ -90,9 +95,11 @@ static int open_layer(struct opened *opened, uint32_t layer)
     if (opened->count == MOST_OPEN) {
         close_layers(opened);
     }
-    char path[64];
-    snprintf(path, sizeof path, "/layers/memory.%u", layer);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    char path[64] = "/work/layer";
+    if (layer != NEW) {
+        snprintf(path, sizeof path, "/layers/memory.%u", layer);
+    }
+    int fd = open(path, (layer == NEW ? O_WRONLY : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
     if (fd >= 0) {
         opened->layer[opened->count] = layer;
         opened->fd[opened->count++] = fd;
@@ -125,6 +132,26 @@ static int map(const struct piece *piece, uint64_t base, struct opened *opened)
     return 0;
 }
 
+static int write_out(const struct piece *piece, uint64_t base, struct opened *opened)
+{
+    int fd = open_layer(opened, NEW);
+    if (fd < 0) {
+        return errno;
+    }
+    const char *from = (const char *)(uintptr_t)(base + piece->offset);
+    for (uint64_t done = 0; done < piece->length;) {
+        ssize_t wrote = pwrite(fd, from + done, piece->length - done, (off_t)(piece->offset_in_layer + done));
+        if (wrote < 0 && errno != EINTR) {
+            return errno;
+        }
+        if (wrote == 0) {
+            return EIO;
+        }
+        done += wrote > 0 ? (uint64_t)wrote : 0;
+    }
+    return 0;
+}
+
 /* Takes the whole request also after a piece that failed, so that the next one begins where it should. */
 static int answer(int connection)
 {
@@ -142,7 +169,7 @@ static int answer(int connection)
             break;
         }
         for (uint32_t i = 0; i < count && failure == 0; i++) {
-            failure = (uint32_t)map(&batch[i], request.base, &opened);
+            failure = (uint32_t)(batch[i].layer == NEW ? write_out : map)(&batch[i], request.base, &opened);
         }
         left -= count;
     }
@@ -168,7 +195,7 @@ static void *serve(void *unused)
     }
 }
 
-/* Before the monitor's main(), so that its seccomp filter, which is set for all threads at once, covers this one. */
+/* Before the monitor's main(), so that its seccomp filter, which is set for all threads at once, covers these. */
 __attribute__((constructor)) static void start(void)
 {
     pthread_t thread;
@@ -180,7 +207,10 @@ __attribute__((constructor)) static void start(void)
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, 256 << 10);
-    int failure = pthread_create(&thread, &attributes, serve, NULL);
+    int failure = 0;
+    for (int i = 0; i < SERVED_AT_ONCE && failure == 0; i++) {
+        failure = pthread_create(&thread, &attributes, serve, NULL);
+    }
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failure != 0) {

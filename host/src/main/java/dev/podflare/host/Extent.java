@@ -1,5 +1,8 @@
 package dev.podflare.host;
 
+import java.util.ArrayList;
+import java.util.List;
+
 /**
  * A range of bytes.
  *
@@ -17,5 +20,38 @@ public record Extent(long offset, long length) {
   /** The offset after its last byte. */
   public long end() {
     return offset + length;
+  }
+
+  /** The bytes of all of them together. */
+  public static long bytes(List<Extent> extents) {
+    return extents.stream().mapToLong(Extent::length).sum();
+  }
+
+  /** The first so many bytes of them, or all if they have no more. */
+  public static List<Extent> first(long bytes, List<Extent> extents) {
+    List<Extent> first = new ArrayList<>();
+    long left = bytes;
+    for (Extent extent : extents) {
+      if (left <= 0) {
+        break;
+      }
+      first.add(new Extent(extent.offset, Math.min(left, extent.length)));
+      left -= extent.length;
+    }
+    return first;
+  }
+
+  /** What comes behind the {@link #first} so many bytes. */
+  public static List<Extent> after(long bytes, List<Extent> extents) {
+    List<Extent> rest = new ArrayList<>();
+    long left = bytes;
+    for (Extent extent : extents) {
+      long skipped = Math.max(0, Math.min(left, extent.length));
+      if (skipped < extent.length) {
+        rest.add(new Extent(extent.offset + skipped, extent.length - skipped));
+      }
+      left -= extent.length;
+    }
+    return rest;
   }
 }

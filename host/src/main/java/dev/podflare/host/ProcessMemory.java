@@ -56,28 +56,30 @@ public record ProcessMemory(long pid, long address, long length) {
   }
 
   /**
-   * Writes the content of extents of this range one after the other, from the start of a file. Half
-   * of it by a thread of its own: whoever waits for this stands still.
+   * Writes the content of extents of this range one after the other into a file. Half of it by a
+   * thread of its own: whoever waits for this stands still.
+   *
+   * @param position in the file where the first one begins
    */
-  public void copy(List<Extent> extents, FileChannel to) throws IOException {
-    long bytes = extents.stream().mapToLong(Extent::length).sum();
+  public void copy(List<Extent> extents, FileChannel to, long position) throws IOException {
+    long bytes = Extent.bytes(extents);
     if (bytes < WORTH_TWO_THREADS) {
-      copy(extents, to, 0);
+      copyInOneThread(extents, to, position);
       return;
     }
-    List<Extent> first = until(bytes / 2, extents);
-    long copied = first.stream().mapToLong(Extent::length).sum();
-    List<Extent> second = extents.subList(first.size(), extents.size());
+    long half = bytes / 2 / PAGE * PAGE;
+    List<Extent> first = Extent.first(half, extents);
+    List<Extent> second = Extent.after(half, extents);
     // Not a virtual one: it would keep one of the few threads that carry them all.
     try (ExecutorService aside =
         Executors.newThreadPerTaskExecutor(Thread.ofPlatform().name("copy-", 0).factory())) {
-      Future<Boolean> half =
+      Future<Boolean> copied =
           aside.submit(() -> {
-            copy(second, to, copied);
+            copyInOneThread(second, to, position + half);
             return true;
           });
-      copy(first, to, 0);
-      boolean _ = half.get();
+      copyInOneThread(first, to, position);
+      boolean _ = copied.get();
     } catch (ExecutionException e) {
       throw e.getCause() instanceof IOException failed ? failed : new IOException(e.getCause());
     } catch (InterruptedException e) {
@@ -86,17 +88,8 @@ public record ProcessMemory(long pid, long address, long length) {
     }
   }
 
-  /** The first extents that have at least so many bytes together. */
-  private static List<Extent> until(long bytes, List<Extent> extents) {
-    long sum = 0;
-    int count = 0;
-    while (count < extents.size() && sum < bytes) {
-      sum += extents.get(count++).length();
-    }
-    return extents.subList(0, count);
-  }
-
-  private void copy(List<Extent> extents, FileChannel to, long position) throws IOException {
+  private void copyInOneThread(List<Extent> extents, FileChannel to, long position)
+      throws IOException {
     long written = position;
     try (RemoteReads reads = new RemoteReads(pid)) {
       for (Extent extent : extents) {

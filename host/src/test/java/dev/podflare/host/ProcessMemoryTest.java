@@ -138,7 +138,7 @@ class ProcessMemoryTest {
     Path file = directory.resolve("copy");
     try (FileChannel to =
         FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-      memory.copy(extents, to);
+      memory.copy(extents, to, 0);
     }
     return Files.readAllBytes(file);
   }

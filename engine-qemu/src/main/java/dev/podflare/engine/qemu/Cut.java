@@ -52,36 +52,11 @@ record Cut(ProcessMemory memory, MemoryMap below) {
     return map.layers().size() > MOST_LAYERS || map.pieces().size() > MOST_PIECES;
   }
 
-  /**
-   * Writes a layer with all pages that the guest wrote.
-   *
-   * @param spare becomes the layer, if it is ready; then there may be more behind the pages
-   */
-  Layer into(LayerFiles files, int layer, SpareLayer spare) throws IOException, EngineException {
+  /** Fills a layer with all pages that the guest wrote. */
+  Layer into(NewLayer layer, LayeredMemory monitor) throws IOException, EngineException {
     List<Extent> extents = written();
-    Path target = files.memory(layer);
-    try (FileChannel file =
-        spare.becomes(target)
-            ? FileChannel.open(target, StandardOpenOption.WRITE)
-            : create(target)) {
-      copy(extents, file, target);
-    }
-    LayerFiles.seal(target);
-    return layer(extents, layer);
-  }
-
-  /**
-   * Nothing is written if it does not fit: the guests of a host whose disk is full can't write to
-   * theirs, be it for the moment that the cut takes to fail.
-   */
-  private void copy(List<Extent> extents, FileChannel to, Path target)
-      throws IOException, EngineException {
-    HostDisk.requireRoom(bytes(extents) - to.size(), target);
-    memory.copy(extents, to);
-  }
-
-  private static long bytes(List<Extent> extents) {
-    return extents.stream().mapToLong(Extent::length).sum();
+    layer.take(extents, memory, monitor);
+    return layer(extents, layer.number());
   }
 
   /** As {@link #into}, but without long runs of zeros, for a layer that is to be kept. */
@@ -90,7 +65,8 @@ record Cut(ProcessMemory memory, MemoryMap below) {
     List<Extent> rest = without(zeros, written());
     Path target = files.memory(layer);
     try (FileChannel file = create(target)) {
-      copy(rest, file, target);
+      HostDisk.requireRoom(Extent.bytes(rest), target);
+      memory.copy(rest, file, 0);
     }
     LayerFiles.seal(target);
     List<Piece> nothing =
@@ -111,7 +87,7 @@ record Cut(ProcessMemory memory, MemoryMap below) {
 
   private Layer layer(List<Extent> extents, int layer) {
     List<Piece> pieces = MemoryMap.pieces(extents, layer);
-    return new Layer(pieces, below.under(pieces), bytes(extents));
+    return new Layer(pieces, below.under(pieces), Extent.bytes(extents));
   }
 
   private static List<Extent> without(List<Extent> zeros, List<Extent> extents) {

@@ -171,13 +171,6 @@ record LayerFiles(Path directory) {
     }
   }
 
-  /** Takes away what lies behind the content of a layer, if it is longer. */
-  static void cutTo(long bytes, Path layer) throws IOException {
-    try (FileChannel file = FileChannel.open(layer, StandardOpenOption.WRITE)) {
-      file.truncate(bytes);
-    }
-  }
-
   /** Makes a file what another one is. Whoever has it open keeps it. */
   static void overwrite(Path file, Path with) throws IOException {
     try (FileChannel to =

@@ -2,6 +2,8 @@ package dev.podflare.engine.qemu;
 
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.qemu.MemoryMap.Piece;
+import dev.podflare.host.Extent;
+import dev.podflare.host.ProcessMemory;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -9,6 +11,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -21,6 +24,8 @@ import java.util.regex.Pattern;
  * @param address of the guest's memory in the monitor
  */
 record LayeredMemory(Path socket, long address) {
+
+  private static final System.Logger LOG = System.getLogger(LayeredMemory.class.getName());
 
   private static final Pattern ADDRESS =
       Pattern.compile("Host virtual address for 0x0 \\(.*\\) is 0x([0-9a-f]{1,16})\\s*");
@@ -47,27 +52,65 @@ record LayeredMemory(Path socket, long address) {
     send(MemoryMap.request(address, pieces));
   }
 
-  private void send(ByteBuffer request) throws EngineException {
-    try (SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX)) {
-      channel.connect(UnixDomainSocketAddress.of(socket));
-      while (request.hasRemaining()) {
-        channel.write(request);
-      }
-      ByteBuffer answer = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.nativeOrder());
-      while (answer.hasRemaining()) {
-        if (channel.read(answer) < 0) {
-          throw new EngineException(
-              EngineException.Kind.GONE, "the machine monitor ended while its memory was mapped");
+  /**
+   * Has the monitor write parts of the memory to its {@link VmDirectory#newLayer}, one after the
+   * other. It does so in two threads.
+   */
+  void write(List<Extent> extents) throws EngineException {
+    long half = Extent.bytes(extents) / 2 / ProcessMemory.PAGE * ProcessMemory.PAGE;
+    List<Extent> halves = new ArrayList<>(Extent.first(half, extents));
+    int inFirst = halves.size();
+    halves.addAll(Extent.after(half, extents));
+    List<Piece> pieces = MemoryMap.pieces(halves, MemoryMap.NEW);
+    send(
+        MemoryMap.request(address, pieces.subList(0, inFirst)),
+        MemoryMap.request(address, pieces.subList(inFirst, pieces.size())));
+  }
+
+  /** Sends requests that are carried out side by side, and waits for all. */
+  private void send(ByteBuffer... requests) throws EngineException {
+    List<SocketChannel> channels = new ArrayList<>();
+    try {
+      for (ByteBuffer request : requests) {
+        SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX);
+        channels.add(channel);
+        channel.connect(UnixDomainSocketAddress.of(socket));
+        while (request.hasRemaining()) {
+          channel.write(request);
         }
       }
-      int errno = answer.flip().getInt();
-      if (errno != 0) {
-        throw new EngineException(
-            EngineException.Kind.FAILED, "layers of memory can't be mapped: errno " + errno);
+      for (SocketChannel channel : channels) {
+        awaitSuccess(channel);
       }
     } catch (IOException e) {
       throw new EngineException(
           EngineException.Kind.GONE, "the machine monitor does not take its memory", e);
+    } finally {
+      channels.forEach(LayeredMemory::close);
+    }
+  }
+
+  private static void awaitSuccess(SocketChannel channel) throws IOException, EngineException {
+    ByteBuffer answer = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.nativeOrder());
+    while (answer.hasRemaining()) {
+      if (channel.read(answer) < 0) {
+        throw new EngineException(
+            EngineException.Kind.GONE, "the machine monitor ended while its memory was mapped");
+      }
+    }
+    int errno = answer.flip().getInt();
+    if (errno != 0) {
+      throw new EngineException(
+          EngineException.Kind.FAILED,
+          "layers of memory can't be mapped or written: errno " + errno);
+    }
+  }
+
+  private static void close(SocketChannel channel) {
+    try {
+      channel.close();
+    } catch (IOException e) {
+      LOG.log(System.Logger.Level.DEBUG, "a connection to a machine monitor can't be closed", e);
     }
   }
 }

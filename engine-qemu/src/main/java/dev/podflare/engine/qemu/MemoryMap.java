@@ -24,6 +24,9 @@ record MemoryMap(List<Piece> pieces) {
   /** The number that stands for memory without content. */
   static final int ZERO = -1;
 
+  /** The number that stands for what is written and not mapped; only in requests. */
+  static final int NEW = -2;
+
   private static final long MAGIC = 0x5046_4d45_4d00_0001L;
   private static final int PIECE_BYTES = 28;
   private static final int REQUEST_PIECE_BYTES = 32;

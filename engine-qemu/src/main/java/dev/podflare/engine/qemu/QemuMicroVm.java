@@ -30,9 +30,6 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -59,6 +56,7 @@ final class QemuMicroVm implements MicroVm {
   private static final System.Logger LOG = System.getLogger(QemuMicroVm.class.getName());
   private static final Duration PATIENCE = Duration.ofSeconds(30);
   private static final int MOST_LOG = 2000;
+  private static final Qmp.Call STOP = new Qmp.Call("stop", Map.of());
 
   private final MicroVmId id;
   private final MachineShape shape;
@@ -370,25 +368,27 @@ final class QemuMicroVm implements MicroVm {
     standing.lock();
     try {
       MemoryMap below = prepareCut(into);
-      int layer = below.nextLayer();
-      try (DiskCut disk = DiskCut.prepare(directory, qmp, resources.lease().userId(), shape)) {
+      int user = resources.lease().userId();
+      try (DiskCut disk = DiskCut.prepare(directory, qmp, user, shape);
+          NewLayer layer = NewLayer.prepare(directory, into, below.nextLayer(), spare, user)) {
         boolean wasPaused = paused;
         long begin = System.nanoTime();
-        pause();
         Cut.Layer cut;
-        try {
-          cut =
-              whileSavingDeviceState(
-                  () -> new Cut(processMemory(), below).into(into.layers(), layer, spare));
+        // The monitor writes one file while we see to the others, which it need not know.
+        try (Qmp.Sent sent = qmp.send(List.of(STOP, saveDeviceStateTo(directory)))) {
+          var _ = sent.next();
+          paused = true;
+          cut = new Cut(processMemory(), below).into(layer, memory());
           disk.take(into);
-          goOnAbove(cut, into.layers(), layer);
+          goOnAbove(cut, layer);
+          var _ = sent.next();
         } finally {
           if (!wasPaused) {
             resume();
           }
         }
         Duration pause = Duration.ofNanos(System.nanoTime() - begin);
-        LayerFiles.cutTo(cut.bytes(), into.layers().memory(layer));
+        layer.seal(cut.bytes());
         finish(cut, into);
         directory.layers().forgetAllBut(cut.map());
         return new Capture(new Snapshot(into.directory(), shape), pause, cut.bytes());
@@ -420,33 +420,6 @@ final class QemuMicroVm implements MicroVm {
     }
   }
 
-  private interface Copying {
-    Cut.Layer run() throws IOException, EngineException;
-  }
-
-  /** The monitor writes one file while we copy others: both need a processor for milliseconds. */
-  private Cut.Layer whileSavingDeviceState(Copying copying) throws IOException, EngineException {
-    try (ExecutorService aside = Executors.newVirtualThreadPerTaskExecutor()) {
-      Future<Boolean> saved =
-          aside.submit(() -> {
-            saveDeviceState();
-            return true;
-          });
-      Cut.Layer cut = copying.run();
-      boolean _ = saved.get();
-      return cut;
-    } catch (ExecutionException e) {
-      if (e.getCause() instanceof EngineException refused) {
-        throw refused;
-      }
-      throw new EngineException(
-          EngineException.Kind.FAILED, "the state of the devices can't be saved", e);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new EngineException(EngineException.Kind.FAILED, "interrupted while capturing", e);
-    }
-  }
-
   private MemoryMap prepareCut(SnapshotFiles into) throws IOException, EngineException {
     if (!Files.exists(directory.layers().memoryMap())) {
       throw new EngineException(
@@ -456,8 +429,9 @@ final class QemuMicroVm implements MicroVm {
     if (Cut.isDeep(below)) {
       below = Cut.flatten(below, directory.layers());
       directory.layers().write(below);
-      directory.layers().forgetAllBut(below);
     }
+    // Also what a cut has left that a crash ended.
+    directory.layers().forgetAllBut(below);
     directory.layers().shareWith(into.layers(), below);
     return below;
   }
@@ -466,13 +440,12 @@ final class QemuMicroVm implements MicroVm {
    * Gives the memory that is in the new layer back to the host. The layer is written down first, so
    * that it is known whatever dies in between; until it is mapped, the pages are there twice.
    */
-  private void goOnAbove(Cut.Layer cut, LayerFiles files, int layer)
-      throws IOException, EngineException {
+  private void goOnAbove(Cut.Layer cut, NewLayer layer) throws IOException, EngineException {
     if (cut.pieces().isEmpty()) {
       return;
     }
-    Files.createLink(directory.layers().memory(layer), files.memory(layer));
     directory.layers().write(cut.map());
+    layer.belongsToMachine();
     memory().put(cut.pieces());
   }
 
@@ -490,8 +463,12 @@ final class QemuMicroVm implements MicroVm {
 
   /** Writes the state of processors and devices of a paused machine, without its memory. */
   void saveDeviceState() throws EngineException {
+    var _ = qmp.executeAll(List.of(saveDeviceStateTo(directory)));
+  }
+
+  private static Qmp.Call saveDeviceStateTo(VmDirectory directory) {
     String file = VmDirectory.WORK_IN_JAIL + "/" + directory.deviceState().getFileName();
-    qmp.execute("xen-save-devices-state", Map.of("filename", file, "live", false));
+    return new Qmp.Call("xen-save-devices-state", Map.of("filename", file, "live", false));
   }
 
   private static EngineException failure(String what, IOException cause) {
@@ -544,7 +521,7 @@ final class QemuMicroVm implements MicroVm {
   public void pause() throws EngineException {
     standing.lock();
     try {
-      qmp.execute("stop", Map.of());
+      var _ = qmp.executeAll(List.of(STOP));
       paused = true;
     } finally {
       standing.unlock();

@@ -13,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -106,31 +107,85 @@ final class Qmp implements AutoCloseable {
    *     been run
    */
   List<JsonNode> executeAll(List<Call> calls) throws EngineException {
-    StringBuilder lines = new StringBuilder();
-    Map<Long, CompletableFuture<JsonNode>> sent = new LinkedHashMap<>();
-    for (Call call : calls) {
-      long id = nextId.getAndIncrement();
-      sent.put(id, new CompletableFuture<>());
-      lines
-          .append(
-              JSON.writeValueAsString(
-                  Map.of("execute", call.command(), "arguments", call.arguments(), "id", id)))
-          .append('\n');
+    try (Sent sent = send(calls)) {
+      List<JsonNode> answers = new ArrayList<>();
+      for (Call _ : calls) {
+        answers.add(sent.next());
+      }
+      return answers;
     }
-    waiting.putAll(sent);
-    String first = calls.getFirst().command();
+  }
+
+  /**
+   * Has commands run one after the other, and waits for none.
+   *
+   * @throws EngineException if QEMU has ended
+   */
+  Sent send(List<Call> calls) throws EngineException {
+    Sent sent = new Sent(calls);
     try {
+      sent.write();
+      return sent;
+    } catch (EngineException e) {
+      sent.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Commands that are on their way. Used by one thread; to close it is to give up the answers that
+   * were not asked for, and not the commands.
+   */
+  final class Sent implements AutoCloseable {
+    private final List<Call> calls;
+    private final Map<Long, CompletableFuture<JsonNode>> answers = new LinkedHashMap<>();
+    private final Iterator<CompletableFuture<JsonNode>> left;
+    private int asked;
+
+    private Sent(List<Call> calls) {
+      this.calls = calls;
+      for (Call _ : calls) {
+        answers.put(nextId.getAndIncrement(), new CompletableFuture<>());
+      }
+      waiting.putAll(answers);
+      this.left = answers.values().iterator();
+    }
+
+    private void write() throws EngineException {
+      StringBuilder lines = new StringBuilder();
+      Iterator<Long> ids = answers.keySet().iterator();
+      for (Call call : calls) {
+        lines
+            .append(
+                JSON.writeValueAsString(
+                    Map.of(
+                        "execute",
+                        call.command(),
+                        "arguments",
+                        call.arguments(),
+                        "id",
+                        ids.next())))
+            .append('\n');
+      }
+      String first = calls.getFirst().command();
       if (ended.isDone()) {
         throw gone(first, null);
       }
-      write(first, ByteBuffer.wrap(lines.toString().getBytes(StandardCharsets.UTF_8)));
-      List<JsonNode> answers = new ArrayList<>();
-      for (CompletableFuture<JsonNode> answer : sent.values()) {
-        answers.add(await(answer, calls.get(answers.size()).command()));
-      }
-      return answers;
-    } finally {
-      waiting.keySet().removeAll(sent.keySet());
+      Qmp.this.write(first, ByteBuffer.wrap(lines.toString().getBytes(StandardCharsets.UTF_8)));
+    }
+
+    /**
+     * Waits for the answer to the next one of the commands.
+     *
+     * @throws EngineException as {@link #execute}
+     */
+    JsonNode next() throws EngineException {
+      return await(left.next(), calls.get(asked++).command());
+    }
+
+    @Override
+    public void close() {
+      waiting.keySet().removeAll(answers.keySet());
     }
   }
 

@@ -130,7 +130,7 @@ final class SpareLayer implements AutoCloseable {
     }
     lock.lock();
     try {
-      ready = true;
+      ready = !closed;
     } finally {
       lock.unlock();
     }

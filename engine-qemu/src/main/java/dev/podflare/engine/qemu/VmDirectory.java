@@ -90,6 +90,11 @@ record VmDirectory(Path path) {
     return work().resolve("state");
   }
 
+  /** What is to become a layer of memory, while the monitor writes it. */
+  Path newLayer() {
+    return work().resolve("layer");
+  }
+
   Path bootDisk() {
     return work().resolve("disk");
   }

@@ -153,6 +153,29 @@ class QmpTest {
   }
 
   @Test
+  void commands_are_sent_at_once_and_their_answers_awaited_one_by_one() throws Exception {
+    try (Qmp qmp = monitor.connect(QmpTest::ignore)) {
+      try (Qmp.Sent sent =
+          qmp.send(List.of(new Qmp.Call("stop", Map.of()), new Qmp.Call("save", Map.of())))) {
+        JsonNode stop = monitor.command();
+        JsonNode save = monitor.command();
+        assertThat(save.path("execute").asString()).isEqualTo("save");
+        monitor.answer(stop, "1");
+        assertThat(sent.next().asInt()).isEqualTo(1);
+        monitor.answer(save, "2");
+        assertThat(sent.next().asInt()).isEqualTo(2);
+      }
+      // One that was given up before its answer came is no trouble for the next.
+      qmp.send(List.of(new Qmp.Call("stop", Map.of()))).close();
+      JsonNode given = monitor.command();
+      CompletableFuture<String> call = call(qmp, "cont");
+      monitor.answer(given, "1");
+      monitor.answer(monitor.command(), "2");
+      assertThat(outcome(call)).isEqualTo("2");
+    }
+  }
+
+  @Test
   void answers_that_nobody_waits_for_are_dropped() throws Exception {
     try (Qmp qmp = monitor.connect(QmpTest::ignore)) {
       monitor.say("{\"return\":{},\"id\":4711}\n{\"return\":{}}\n[]\n7\n");
