@@ -408,20 +408,27 @@ class CrashTest(KillingCase):
     def test_a_crash_in_a_fork_leaves_the_parent_and_no_machine_without_a_name(self) -> None:
         parent = self.rest.create(idle_timeout_seconds=900)
         self.addCleanup(self.rest.close, parent)
-        self.said(parent, "import os; x = os.urandom(30 << 20)")
+        self.said(parent, "import os, hashlib\nsum_of = lambda: hashlib.sha256(x).hexdigest()")
         for _ in range(max(2, suite.scale().crashes // 10)):
-            self.cut(lambda: self.rest.fork(parent, n=3), random.uniform(0, 0.4))
-            self.assertEqual(self.said(parent, "print(len(x) >> 20)"), "30\n")
+            self.said(parent, "x = os.urandom(30 << 20); was = sum_of()")
+            self.cut(lambda: self.rest.fork(parent, n=3), random.uniform(0, 0.25))
+            self.assert_has_its_memory(parent)
             family = self.rest.family(parent).json["sandboxes"]
             alive = [one["id"] for one in family if one["closed_at"] is None]
             self.assertIn(len(alive), (1, 4), "some children, but not all")
             for child in set(alive) - {parent}:
-                self.assertEqual(self.said(child, "print(len(x) >> 20)"), "30\n")
+                self.assert_has_its_memory(child)
                 self.rest.close(child)
+            [child] = self.fork(parent)
+            self.assert_has_its_memory(child)
+            self.rest.close(child)
             forks = self.server.data_dir / "forks"
             self.assertEqual(list(forks.iterdir()) if forks.exists() else [], [])
         self.rest.close(parent)
         self.assert_machines_are_the_pools()
+
+    def assert_has_its_memory(self, sandbox: str) -> None:
+        self.assertEqual(self.said(sandbox, "print(len(x) >> 20, sum_of() == was)"), "30 True\n")
 
     def assert_machines_are_the_pools(self) -> None:
         """Nothing runs but what a server without sandboxes has."""

@@ -67,7 +67,10 @@ record LayeredMemory(Path socket, long address) {
         MemoryMap.request(address, pieces.subList(inFirst, pieces.size())));
   }
 
-  /** Sends requests that are carried out side by side, and waits for all. */
+  /**
+   * Sends requests that are carried out side by side, and waits for all, also when one has failed:
+   * nothing may go on in the memory of a guest that runs again.
+   */
   private void send(ByteBuffer... requests) throws EngineException {
     List<SocketChannel> channels = new ArrayList<>();
     try {
@@ -79,8 +82,15 @@ record LayeredMemory(Path socket, long address) {
           channel.write(request);
         }
       }
+      int failure = 0;
       for (SocketChannel channel : channels) {
-        awaitSuccess(channel);
+        int errno = answer(channel);
+        failure = failure == 0 ? errno : failure;
+      }
+      if (failure != 0) {
+        throw new EngineException(
+            EngineException.Kind.FAILED,
+            "layers of memory can't be mapped or written: errno " + failure);
       }
     } catch (IOException e) {
       throw new EngineException(
@@ -90,7 +100,7 @@ record LayeredMemory(Path socket, long address) {
     }
   }
 
-  private static void awaitSuccess(SocketChannel channel) throws IOException, EngineException {
+  private static int answer(SocketChannel channel) throws IOException, EngineException {
     ByteBuffer answer = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.nativeOrder());
     while (answer.hasRemaining()) {
       if (channel.read(answer) < 0) {
@@ -98,12 +108,7 @@ record LayeredMemory(Path socket, long address) {
             EngineException.Kind.GONE, "the machine monitor ended while its memory was mapped");
       }
     }
-    int errno = answer.flip().getInt();
-    if (errno != 0) {
-      throw new EngineException(
-          EngineException.Kind.FAILED,
-          "layers of memory can't be mapped or written: errno " + errno);
-    }
+    return answer.flip().getInt();
   }
 
   private static void close(SocketChannel channel) {

@@ -8,6 +8,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 
 /**
@@ -26,7 +27,8 @@ import java.util.List;
  * that anyway. No other machine stands on it.
  *
  * <p>Used once, by one thread. {@link #close} takes the names back that lead nowhere: the one under
- * which the monitor writes, and the machine's own if it does not stand on the layer.
+ * which the monitor writes, and the machine's own if it does not stand on the layer. What is left
+ * by a server that died before is seen to by {@link #recover}, or forgotten by the next cut.
  */
 final class NewLayer implements AutoCloseable {
 
@@ -38,6 +40,7 @@ final class NewLayer implements AutoCloseable {
   private final FileChannel channel;
   private final long inCache;
   private boolean belongsToMachine;
+  private boolean sealed;
 
   private NewLayer(VmDirectory machine, int number, Path file, FileChannel channel, long inCache) {
     this.machine = machine;
@@ -66,7 +69,9 @@ final class NewLayer implements AutoCloseable {
     NewLayer layer = new NewLayer(machine, number, file, channel, ready ? SpareLayer.BYTES : 0);
     boolean prepared = false;
     try {
-      machine.giveToMonitor(file, user);
+      // From the first, all may read it whose machines will stand on it, whatever dies before that.
+      Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r--r--"));
+      Files.setAttribute(file, "unix:uid", user);
       Files.createLink(machine.layers().memory(number), file);
       if (ready) {
         Files.createLink(machine.newLayer(), file);
@@ -131,6 +136,7 @@ final class NewLayer implements AutoCloseable {
       channel.truncate(bytes);
     }
     LayerFiles.seal(file);
+    sealed = true;
   }
 
   @Override
@@ -138,8 +144,21 @@ final class NewLayer implements AutoCloseable {
     try (channel) {
       Files.deleteIfExists(machine.newLayer());
     } finally {
+      Path own = machine.layers().memory(number);
       if (!belongsToMachine) {
-        Files.deleteIfExists(machine.layers().memory(number));
+        Files.deleteIfExists(own);
+      } else if (!sealed) {
+        LayerFiles.seal(own);
+      }
+    }
+  }
+
+  /** Takes from the monitor of a machine what a server that died has left it to write to. */
+  static void recover(VmDirectory machine) throws IOException {
+    Files.deleteIfExists(machine.newLayer());
+    if (Files.exists(machine.layers().memoryMap())) {
+      for (int layer : MemoryMap.read(machine.layers().memoryMap()).layers()) {
+        LayerFiles.seal(machine.layers().memory(layer));
       }
     }
   }

@@ -353,8 +353,9 @@ final class QemuMicroVm implements MicroVm {
   void takeOver() throws EngineException {
     try {
       DiskCut.recover(directory, qmp);
+      NewLayer.recover(directory);
     } catch (IOException e) {
-      throw failure("the disk of microVM " + id + " can't be made sense of", e);
+      throw failure("what microVM " + id + " stands on can't be made sense of", e);
     }
     memory = Optional.of(LayeredMemory.of(qmp, directory));
     beUsual();

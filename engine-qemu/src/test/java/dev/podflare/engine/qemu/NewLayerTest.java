@@ -21,6 +21,8 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
@@ -33,6 +35,9 @@ import org.junit.jupiter.api.io.TempDir;
 class NewLayerTest {
 
   private static final int PAGE = ProcessMemory.PAGE;
+
+  /** Of no monitor. */
+  private static final int USER = 54_321;
 
   /** A few more than the spare has. */
   private static final long PAGES = SpareLayer.BYTES / PAGE + 300;
@@ -78,7 +83,7 @@ class NewLayerTest {
   private NewLayer layerOverSpare() throws IOException {
     long end = System.nanoTime() + Duration.ofSeconds(60).toNanos();
     while (System.nanoTime() < end) {
-      NewLayer layer = NewLayer.prepare(machine, snapshot, 1, spare, 0);
+      NewLayer layer = NewLayer.prepare(machine, snapshot, 1, spare, USER);
       if (Files.exists(machine.newLayer())) {
         return layer;
       }
@@ -137,7 +142,7 @@ class NewLayerTest {
   @Test
   void without_a_spare_all_is_copied() throws Exception {
     spare.close();
-    try (NewLayer layer = NewLayer.prepare(machine, snapshot, 1, spare, 0)) {
+    try (NewLayer layer = NewLayer.prepare(machine, snapshot, 1, spare, USER)) {
       layer.take(MANY, memory, monitor);
       layer.seal(Extent.bytes(MANY));
     }
@@ -165,11 +170,32 @@ class NewLayerTest {
     assertThat(own).doesNotExist();
     assertThat(machine.newLayer()).doesNotExist();
     Files.delete(snapshot.layers().memory(1));
-    try (NewLayer layer = NewLayer.prepare(machine, snapshot, 1, spare, 0)) {
+    try (NewLayer layer = NewLayer.prepare(machine, snapshot, 1, spare, USER)) {
       layer.belongsToMachine();
     }
-    assertThat(own).exists();
+    assertSealed(own);
     assertThat(machine.newLayer()).doesNotExist();
+  }
+
+  private static void assertSealed(Path layer) throws IOException {
+    assertThat(Files.getAttribute(layer, "unix:uid")).isEqualTo(0);
+    assertThat(Files.getPosixFilePermissions(layer))
+        .isEqualTo(PosixFilePermissions.fromString("r--r--r--"));
+  }
+
+  @Test
+  void a_layer_that_a_crash_left_to_the_monitor_is_taken_back() throws Exception {
+    Path own = machine.layers().memory(1);
+    // A crash closes nothing.
+    NewLayer left = layerOverSpare();
+    try (left) {
+      assertThat(Files.getAttribute(own, "unix:uid")).isEqualTo(USER);
+      assertThat(Files.getPosixFilePermissions(own)).contains(PosixFilePermission.OTHERS_READ);
+      machine.layers().write(MemoryMap.of(PAGES * PAGE, 1));
+      NewLayer.recover(machine);
+      assertSealed(own);
+      assertThat(machine.newLayer()).doesNotExist();
+    }
   }
 
   /** Carries requests out as layers.c does, or answers each with an errno. */
