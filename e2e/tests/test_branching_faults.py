@@ -216,7 +216,7 @@ class FullDiskTest(Case):
 
     def test_a_sandbox_on_a_full_disk_gets_all_its_memory(self) -> None:
         sandbox = self.new_sandbox()
-        self.leave(0)
+        self.leave(1)
         self.said(sandbox, "import os; x = os.urandom(100 << 20)")
         self.assertEqual(self.said(sandbox, "print(len(x) >> 20)"), "100\n")
 
