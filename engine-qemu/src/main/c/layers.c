@@ -141,13 +141,13 @@ static int write_out(const struct piece *piece, uint64_t base, struct opened *op
     const char *from = (const char *)(uintptr_t)(base + piece->offset);
     for (uint64_t done = 0; done < piece->length;) {
         ssize_t wrote = pwrite(fd, from + done, piece->length - done, (off_t)(piece->offset_in_layer + done));
-        if (wrote < 0 && errno != EINTR) {
-            return errno;
+        if (wrote < 0 && errno == EINTR) {
+            continue;
         }
-        if (wrote == 0) {
-            return EIO;
+        if (wrote <= 0) {
+            return wrote < 0 ? errno : EIO;
         }
-        done += wrote > 0 ? (uint64_t)wrote : 0;
+        done += (uint64_t)wrote;
     }
     return 0;
 }

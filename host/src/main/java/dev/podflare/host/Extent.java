@@ -54,4 +54,29 @@ public record Extent(long offset, long length) {
     }
     return rest;
   }
+
+  /**
+   * What is left of extents when others are taken away.
+   *
+   * @param away parts of them, in ascending order, without overlap
+   * @param extents in ascending order, without overlap
+   */
+  public static List<Extent> without(List<Extent> away, List<Extent> extents) {
+    List<Extent> rest = new ArrayList<>();
+    int next = 0;
+    for (Extent extent : extents) {
+      long at = extent.offset;
+      while (next < away.size() && away.get(next).offset < extent.end()) {
+        Extent gone = away.get(next++);
+        if (gone.offset > at) {
+          rest.add(new Extent(at, gone.offset - at));
+        }
+        at = gone.end();
+      }
+      if (at < extent.end()) {
+        rest.add(new Extent(at, extent.end() - at));
+      }
+    }
+    return rest;
+  }
 }

@@ -62,12 +62,11 @@ public record ProcessMemory(long pid, long address, long length) {
    * @param position in the file where the first one begins
    */
   public void copy(List<Extent> extents, FileChannel to, long position) throws IOException {
-    long bytes = Extent.bytes(extents);
-    if (bytes < WORTH_TWO_THREADS) {
+    if (Extent.bytes(extents) < WORTH_TWO_THREADS) {
       copyInOneThread(extents, to, position);
       return;
     }
-    long half = bytes / 2 / PAGE * PAGE;
+    long half = half(extents);
     List<Extent> first = Extent.first(half, extents);
     List<Extent> second = Extent.after(half, extents);
     // Not a virtual one: it would keep one of the few threads that carry them all.
@@ -86,6 +85,11 @@ public record ProcessMemory(long pid, long address, long length) {
       Thread.currentThread().interrupt();
       throw new IOException("interrupted while memory was copied", e);
     }
+  }
+
+  /** Half of the bytes of extents, as whole pages: for whoever shares them between two threads. */
+  public static long half(List<Extent> extents) {
+    return Extent.bytes(extents) / 2 / PAGE * PAGE;
   }
 
   private void copyInOneThread(List<Extent> extents, FileChannel to, long position)

@@ -37,17 +37,7 @@ public final class SparseFile {
 
   /** The holes of a file, in ascending order: what lies between its {@link #content}. */
   public static List<Extent> holes(Path file) throws IOException {
-    List<Extent> found = new ArrayList<>();
-    long at = 0;
-    for (Extent content : content(file)) {
-      if (content.offset() > at) {
-        found.add(new Extent(at, content.offset() - at));
-      }
-      at = content.end();
-    }
-    if (at < Files.size(file)) {
-      found.add(new Extent(at, Files.size(file) - at));
-    }
-    return found;
+    long size = Files.size(file);
+    return size == 0 ? List.of() : Extent.without(content(file), List.of(new Extent(0, size)));
   }
 }

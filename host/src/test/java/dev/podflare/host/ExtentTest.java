@@ -49,4 +49,21 @@ class ExtentTest {
     parts.addAll(offsets(Extent.after(bytes, extents)));
     assertThat(parts).isEqualTo(all);
   }
+
+  @Property
+  void what_is_taken_away_and_what_is_left_are_all_bytes(
+      @ForAll("extents") List<Extent> extents, @ForAll List<Boolean> choices) {
+    List<Extent> away = new ArrayList<>();
+    for (int i = 0; i < Math.min(choices.size(), extents.size()); i++) {
+      Extent extent = extents.get(i);
+      long from = extent.length() / 3;
+      if (choices.get(i)) {
+        away.add(new Extent(extent.offset() + from, extent.length() - 2 * from));
+      }
+    }
+    List<Extent> left = Extent.without(away, extents);
+    List<Long> expected = new ArrayList<>(offsets(extents));
+    expected.removeAll(offsets(away));
+    assertThat(offsets(left)).isEqualTo(expected);
+  }
 }

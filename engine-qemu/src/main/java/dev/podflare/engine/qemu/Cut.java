@@ -62,7 +62,7 @@ record Cut(ProcessMemory memory, MemoryMap below) {
   /** As {@link #into}, but without long runs of zeros, for a layer that is to be kept. */
   Layer withoutZerosInto(LayerFiles files, int layer) throws IOException, EngineException {
     List<Extent> zeros = memory.zeros(written(), ZEROS_WORTH_LEAVING_OUT);
-    List<Extent> rest = without(zeros, written());
+    List<Extent> rest = Extent.without(zeros, written());
     Path target = files.memory(layer);
     try (FileChannel file = create(target)) {
       HostDisk.requireRoom(Extent.bytes(rest), target);
@@ -88,25 +88,6 @@ record Cut(ProcessMemory memory, MemoryMap below) {
   private Layer layer(List<Extent> extents, int layer) {
     List<Piece> pieces = MemoryMap.pieces(extents, layer);
     return new Layer(pieces, below.under(pieces), Extent.bytes(extents));
-  }
-
-  private static List<Extent> without(List<Extent> zeros, List<Extent> extents) {
-    List<Extent> rest = new ArrayList<>();
-    int next = 0;
-    for (Extent extent : extents) {
-      long at = extent.offset();
-      while (next < zeros.size() && zeros.get(next).offset() < extent.end()) {
-        Extent zero = zeros.get(next++);
-        if (zero.offset() > at) {
-          rest.add(new Extent(at, zero.offset() - at));
-        }
-        at = zero.end();
-      }
-      if (at < extent.end()) {
-        rest.add(new Extent(at, extent.end() - at));
-      }
-    }
-    return rest;
   }
 
   /**

@@ -32,14 +32,18 @@ final class HostDisk {
     if (bytes <= 0) {
       return;
     }
-    // Not by way of the file store, which reads all mounts of the host first.
-    long free = file.toFile().getUsableSpace();
+    long free = freeBytes(file);
     if (free < bytes + LEFT_BYTES) {
       throw new EngineException(
           EngineException.Kind.NO_ROOM,
           "the host's disk has %d MB free, and the snapshot needs %d MB"
               .formatted(free >> 20, Math.ceilDiv(bytes + LEFT_BYTES, 1L << 20)));
     }
+  }
+
+  /** For a file that is there. Not by way of its file store, which reads all mounts first. */
+  static long freeBytes(Path file) {
+    return file.toFile().getUsableSpace();
   }
 
   /** Whether there was no room. Java tells the reason in words only. */

@@ -57,14 +57,14 @@ record LayeredMemory(Path socket, long address) {
    * other. It does so in two threads.
    */
   void write(List<Extent> extents) throws EngineException {
-    long half = Extent.bytes(extents) / 2 / ProcessMemory.PAGE * ProcessMemory.PAGE;
-    List<Extent> halves = new ArrayList<>(Extent.first(half, extents));
-    int inFirst = halves.size();
-    halves.addAll(Extent.after(half, extents));
-    List<Piece> pieces = MemoryMap.pieces(halves, MemoryMap.NEW);
+    long half = ProcessMemory.half(extents);
     send(
-        MemoryMap.request(address, pieces.subList(0, inFirst)),
-        MemoryMap.request(address, pieces.subList(inFirst, pieces.size())));
+        requestToWrite(Extent.first(half, extents), 0),
+        requestToWrite(Extent.after(half, extents), half));
+  }
+
+  private ByteBuffer requestToWrite(List<Extent> extents, long offsetInLayer) {
+    return MemoryMap.request(address, MemoryMap.pieces(extents, MemoryMap.NEW, offsetInLayer));
   }
 
   /**

@@ -100,11 +100,16 @@ record MemoryMap(List<Piece> pieces) {
    * @param extents in ascending order, without overlap
    */
   static List<Piece> pieces(List<Extent> extents, int layer) {
+    return pieces(extents, layer, 0);
+  }
+
+  /** As {@link #pieces(List, int)}, from an offset in the layer on. */
+  static List<Piece> pieces(List<Extent> extents, int layer, long offsetInLayer) {
     List<Piece> pieces = new ArrayList<>(extents.size());
-    long offsetInLayer = 0;
+    long at = offsetInLayer;
     for (Extent extent : extents) {
-      pieces.add(new Piece(extent.offset(), extent.length(), layer, offsetInLayer));
-      offsetInLayer += extent.length();
+      pieces.add(new Piece(extent.offset(), extent.length(), layer, at));
+      at += extent.length();
     }
     return pieces;
   }

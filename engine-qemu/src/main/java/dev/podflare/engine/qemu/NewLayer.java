@@ -22,13 +22,13 @@ import java.util.List;
  * room for them. We copy all of it if the monitor can't write, as one can't that an older version
  * of this program started.
  *
- * <p>The file is the server's own again, and immutable, with {@link #seal}. A monitor that was
+ * <p>The file is the server's own again, and immutable, with {@link #close}. A monitor that was
  * broken into could keep it open and change what its own children begin with; it had made up all of
  * that anyway. No other machine stands on it.
  *
  * <p>Used once, by one thread. {@link #close} takes the names back that lead nowhere: the one under
  * which the monitor writes, and the machine's own if it does not stand on the layer. What is left
- * by a server that died before is seen to by {@link #recover}, or forgotten by the next cut.
+ * by a server that died before is seen to by {@link #recover}.
  */
 final class NewLayer implements AutoCloseable {
 
@@ -40,7 +40,6 @@ final class NewLayer implements AutoCloseable {
   private final FileChannel channel;
   private final long inCache;
   private boolean belongsToMachine;
-  private boolean sealed;
 
   private NewLayer(VmDirectory machine, int number, Path file, FileChannel channel, long inCache) {
     this.machine = machine;
@@ -126,17 +125,9 @@ final class NewLayer implements AutoCloseable {
     belongsToMachine = true;
   }
 
-  /**
-   * Makes the file immutable.
-   *
-   * @param bytes that count; what lies behind them is left of the spare
-   */
-  void seal(long bytes) throws IOException {
-    if (channel.size() > bytes) {
-      channel.truncate(bytes);
-    }
-    LayerFiles.seal(file);
-    sealed = true;
+  /** Takes away what is left of the spare behind the bytes that were {@linkplain #take taken}. */
+  void cutTo(long bytes) throws IOException {
+    channel.truncate(bytes);
   }
 
   @Override
@@ -145,21 +136,24 @@ final class NewLayer implements AutoCloseable {
       Files.deleteIfExists(machine.newLayer());
     } finally {
       Path own = machine.layers().memory(number);
-      if (!belongsToMachine) {
-        Files.deleteIfExists(own);
-      } else if (!sealed) {
+      if (belongsToMachine) {
         LayerFiles.seal(own);
+      } else {
+        Files.deleteIfExists(own);
       }
     }
   }
 
-  /** Takes from the monitor of a machine what a server that died has left it to write to. */
+  /**
+   * Takes from the monitor of a machine what a server that died has left it to write to, and takes
+   * the layer back whose cut came to no end.
+   */
   static void recover(VmDirectory machine) throws IOException {
     Files.deleteIfExists(machine.newLayer());
-    if (Files.exists(machine.layers().memoryMap())) {
-      for (int layer : MemoryMap.read(machine.layers().memoryMap()).layers()) {
-        LayerFiles.seal(machine.layers().memory(layer));
-      }
+    MemoryMap map = MemoryMap.read(machine.layers().memoryMap());
+    machine.layers().forgetAllBut(map);
+    for (int layer : map.layers()) {
+      LayerFiles.seal(machine.layers().memory(layer));
     }
   }
 }

@@ -376,7 +376,7 @@ final class QemuMicroVm implements MicroVm {
         long begin = System.nanoTime();
         Cut.Layer cut;
         // The monitor writes one file while we see to the others, which it need not know.
-        try (Qmp.Sent sent = qmp.send(List.of(STOP, saveDeviceStateTo(directory)))) {
+        try (Qmp.Sent sent = qmp.send(List.of(STOP, savingDeviceState()))) {
           var _ = sent.next();
           paused = true;
           cut = new Cut(processMemory(), below).into(layer, memory());
@@ -389,7 +389,7 @@ final class QemuMicroVm implements MicroVm {
           }
         }
         Duration pause = Duration.ofNanos(System.nanoTime() - begin);
-        layer.seal(cut.bytes());
+        layer.cutTo(cut.bytes());
         finish(cut, into);
         directory.layers().forgetAllBut(cut.map());
         return new Capture(new Snapshot(into.directory(), shape), pause, cut.bytes());
@@ -430,9 +430,8 @@ final class QemuMicroVm implements MicroVm {
     if (Cut.isDeep(below)) {
       below = Cut.flatten(below, directory.layers());
       directory.layers().write(below);
+      directory.layers().forgetAllBut(below);
     }
-    // Also what a cut has left that a crash ended.
-    directory.layers().forgetAllBut(below);
     directory.layers().shareWith(into.layers(), below);
     return below;
   }
@@ -464,10 +463,10 @@ final class QemuMicroVm implements MicroVm {
 
   /** Writes the state of processors and devices of a paused machine, without its memory. */
   void saveDeviceState() throws EngineException {
-    var _ = qmp.executeAll(List.of(saveDeviceStateTo(directory)));
+    var _ = qmp.execute(savingDeviceState());
   }
 
-  private static Qmp.Call saveDeviceStateTo(VmDirectory directory) {
+  private Qmp.Call savingDeviceState() {
     String file = VmDirectory.WORK_IN_JAIL + "/" + directory.deviceState().getFileName();
     return new Qmp.Call("xen-save-devices-state", Map.of("filename", file, "live", false));
   }
@@ -522,7 +521,7 @@ final class QemuMicroVm implements MicroVm {
   public void pause() throws EngineException {
     standing.lock();
     try {
-      var _ = qmp.executeAll(List.of(STOP));
+      var _ = qmp.execute(STOP);
       paused = true;
     } finally {
       standing.unlock();

@@ -14,7 +14,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Iterator;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -25,6 +24,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -96,15 +96,20 @@ final class Qmp implements AutoCloseable {
    * @throws EngineException if QEMU refuses it, does not answer in 30 seconds, or has ended
    */
   JsonNode execute(String command, Map<String, ?> arguments) throws EngineException {
-    return executeAll(List.of(new Call(command, arguments))).getFirst();
+    return execute(new Call(command, arguments));
+  }
+
+  /** As {@link #execute(String, Map)}. */
+  JsonNode execute(Call call) throws EngineException {
+    return executeAll(List.of(call)).getFirst();
   }
 
   /**
    * Runs commands one after the other, without waiting for each before the next is sent.
    *
    * @return their answers
-   * @throws EngineException as {@link #execute}, for the first that fails; those after it may have
-   *     been run
+   * @throws EngineException as {@link #execute(String, Map)}, for the first that fails; those after
+   *     it may have been run
    */
   List<JsonNode> executeAll(List<Call> calls) throws EngineException {
     try (Sent sent = send(calls)) {
@@ -137,55 +142,53 @@ final class Qmp implements AutoCloseable {
    * were not asked for, and not the commands.
    */
   final class Sent implements AutoCloseable {
-    private final List<Call> calls;
-    private final Map<Long, CompletableFuture<JsonNode>> answers = new LinkedHashMap<>();
-    private final Iterator<CompletableFuture<JsonNode>> left;
-    private int asked;
+    private final List<Pending> all;
+    private final Iterator<Pending> left;
 
     private Sent(List<Call> calls) {
-      this.calls = calls;
-      for (Call _ : calls) {
-        answers.put(nextId.getAndIncrement(), new CompletableFuture<>());
-      }
-      waiting.putAll(answers);
-      this.left = answers.values().iterator();
+      this.all =
+          calls.stream()
+              .map(call -> new Pending(nextId.getAndIncrement(), call, new CompletableFuture<>()))
+              .toList();
+      this.left = all.iterator();
+      all.forEach(one -> waiting.put(one.id, one.answer));
     }
 
     private void write() throws EngineException {
-      StringBuilder lines = new StringBuilder();
-      Iterator<Long> ids = answers.keySet().iterator();
-      for (Call call : calls) {
-        lines
-            .append(
-                JSON.writeValueAsString(
-                    Map.of(
-                        "execute",
-                        call.command(),
-                        "arguments",
-                        call.arguments(),
-                        "id",
-                        ids.next())))
-            .append('\n');
-      }
-      String first = calls.getFirst().command();
+      String first = all.getFirst().command();
       if (ended.isDone()) {
         throw gone(first, null);
       }
-      Qmp.this.write(first, ByteBuffer.wrap(lines.toString().getBytes(StandardCharsets.UTF_8)));
+      String lines = all.stream().map(Pending::line).collect(Collectors.joining());
+      Qmp.this.write(first, ByteBuffer.wrap(lines.getBytes(StandardCharsets.UTF_8)));
     }
 
     /**
      * Waits for the answer to the next one of the commands.
      *
-     * @throws EngineException as {@link #execute}
+     * @throws EngineException as {@link #execute(String, Map)}
      */
     JsonNode next() throws EngineException {
-      return await(left.next(), calls.get(asked++).command());
+      Pending next = left.next();
+      return await(next.answer, next.command());
     }
 
     @Override
     public void close() {
-      waiting.keySet().removeAll(answers.keySet());
+      all.forEach(one -> waiting.remove(one.id));
+    }
+  }
+
+  private record Pending(long id, Call call, CompletableFuture<JsonNode> answer) {
+
+    String command() {
+      return call.command();
+    }
+
+    String line() {
+      return JSON.writeValueAsString(
+              Map.of("execute", command(), "arguments", call.arguments(), "id", id))
+          + "\n";
     }
   }
 

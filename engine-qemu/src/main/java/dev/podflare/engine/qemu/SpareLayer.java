@@ -112,7 +112,7 @@ final class SpareLayer implements AutoCloseable {
     try (FileChannel channel =
         FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
       // It is for speed alone, and must not be what fills the disk.
-      if (file.toFile().getUsableSpace() < LEAST_FREE_BYTES) {
+      if (HostDisk.freeBytes(file) < LEAST_FREE_BYTES) {
         throw new IOException("less than " + LEAST_FREE_BYTES + " bytes are free for " + file);
       }
       ByteBuffer zeros = ByteBuffer.allocateDirect(BLOCK);

@@ -104,13 +104,18 @@ class NewLayerTest {
     assertThat(expected.flip().mismatch(ByteBuffer.wrap(content))).isEqualTo(-1);
   }
 
+  private void assertFails(NewLayer layer, List<Extent> extents, EngineException.Kind kind) {
+    assertThatThrownBy(() -> layer.take(extents, memory, monitor))
+        .isInstanceOfSatisfying(EngineException.class, e -> assertThat(e.kind()).isEqualTo(kind));
+  }
+
   @Test
   void what_the_monitor_writes_and_what_is_copied_lie_one_after_the_other() throws Exception {
     for (List<Extent> extents : List.of(MANY, ALL)) {
       try (AnsweringMonitor answering = new AnsweringMonitor(0);
           NewLayer layer = layerOverSpare()) {
         layer.take(extents, memory, monitor);
-        layer.seal(Extent.bytes(extents));
+        layer.cutTo(Extent.bytes(extents));
         assertThat(answering.written.get())
             .isEqualTo(Math.min(SpareLayer.BYTES, Extent.bytes(extents)));
       }
@@ -124,7 +129,7 @@ class NewLayerTest {
     try (AnsweringMonitor _ = new AnsweringMonitor(2);
         NewLayer layer = layerOverSpare()) {
       layer.take(MANY, memory, monitor);
-      layer.seal(Extent.bytes(MANY));
+      layer.cutTo(Extent.bytes(MANY));
     }
     assertHolds(MANY);
   }
@@ -132,10 +137,7 @@ class NewLayerTest {
   @Test
   void a_monitor_that_is_gone_ends_the_cut() throws Exception {
     try (NewLayer layer = layerOverSpare()) {
-      assertThatThrownBy(() -> layer.take(ALL, memory, monitor))
-          .isInstanceOfSatisfying(
-              EngineException.class,
-              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.GONE));
+      assertFails(layer, ALL, EngineException.Kind.GONE);
     }
   }
 
@@ -144,7 +146,7 @@ class NewLayerTest {
     spare.close();
     try (NewLayer layer = NewLayer.prepare(machine, snapshot, 1, spare, USER)) {
       layer.take(MANY, memory, monitor);
-      layer.seal(Extent.bytes(MANY));
+      layer.cutTo(Extent.bytes(MANY));
     }
     assertHolds(MANY);
   }
@@ -152,10 +154,7 @@ class NewLayerTest {
   @Test
   void what_does_not_fit_is_not_begun() throws Exception {
     try (NewLayer layer = layerOverSpare()) {
-      assertThatThrownBy(() -> layer.take(List.of(new Extent(0, 1L << 60)), memory, monitor))
-          .isInstanceOfSatisfying(
-              EngineException.class,
-              e -> assertThat(e.kind()).isEqualTo(EngineException.Kind.NO_ROOM));
+      assertFails(layer, List.of(new Extent(0, 1L << 60)), EngineException.Kind.NO_ROOM);
       assertThat(Files.size(snapshot.layers().memory(1))).isEqualTo(SpareLayer.BYTES);
     }
   }
@@ -192,7 +191,9 @@ class NewLayerTest {
       assertThat(Files.getAttribute(own, "unix:uid")).isEqualTo(USER);
       assertThat(Files.getPosixFilePermissions(own)).contains(PosixFilePermission.OTHERS_READ);
       machine.layers().write(MemoryMap.of(PAGES * PAGE, 1));
+      Path unfinished = Files.createFile(machine.layers().memory(2));
       NewLayer.recover(machine);
+      assertThat(unfinished).doesNotExist();
       assertSealed(own);
       assertThat(machine.newLayer()).doesNotExist();
     }
