@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-#: A block whose first line says this is shown, not run.
-NOT_RUN = "not run"
+#: A block is shown, not run, if the line above it is a comment of Markdown that says so and why. A
+#: reader does not see it, and nobody copies it along.
+_NOT_RUN = re.compile(r"^\s*<!-- not run: .+ -->$")
 
 _FENCE = re.compile(r"^( {0,3})(`{3,}|~{3,})[ \t]*([A-Za-z0-9_+-]*)[^\n]*$")
 
@@ -21,11 +22,7 @@ class Block:
     line: int
     language: str
     text: str
-
-    @property
-    def is_run(self) -> bool:
-        first = self.text.lstrip().partition("\n")[0].strip()
-        return NOT_RUN not in first.lstrip("#/ ").lower()[: len(NOT_RUN)]
+    is_run: bool
 
     def __str__(self) -> str:
         return f"{self.path.name}:{self.line}"
@@ -33,20 +30,24 @@ class Block:
 
 def blocks(path: Path) -> Iterator[Block]:
     """The fenced blocks of a file, in order."""
-    opened: tuple[int, str, str, str] | None = None
+    opened: tuple[int, str, str, str, bool] | None = None
     content: list[str] = []
+    above = ""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if opened is None:
             fence = _FENCE.match(line)
             if fence:
-                opened = (number, fence[1], fence[2], fence[3].lower())
+                is_run = _NOT_RUN.match(above) is None
+                opened = (number, fence[1], fence[2], fence[3].lower(), is_run)
                 content = []
+            above = line
             continue
-        start, indent, mark, language = opened
+        start, indent, mark, language, is_run = opened
         stripped = line.strip()
         if stripped.startswith(mark) and not stripped.strip(mark[0]):
-            yield Block(path, start, language, "\n".join(content) + "\n")
+            yield Block(path, start, language, "\n".join(content) + "\n", is_run)
             opened = None
+            above = ""
         else:
             content.append(line[len(indent) :] if line.startswith(indent) else line)
     if opened is not None:

@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url";
 
 export const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
 
+/** A comment above a block says that it is shown only, and why; a reader does not see it. */
+const NOT_RUN = /^<!-- not run: .+ -->$/;
+
 /** A fenced block, and whether it is run or only shown. */
 export interface Block {
   line: number;
@@ -21,7 +24,7 @@ export function blocksOf(path: string, language: string): Block[] {
       if (line === "```" + language) start = index;
     } else if (line === "```") {
       const text = lines.slice(start + 1, index).join("\n") + "\n";
-      blocks.push({ line: start + 1, text, isRun: !text.startsWith("// not run") });
+      blocks.push({ line: start + 1, text, isRun: !NOT_RUN.test(lines[start - 1] ?? "") });
       start = -1;
     }
   });
