@@ -84,6 +84,11 @@ class Report:
         """The first of this name."""
         return next(row for row in self.sections[section] if row.name == name)
 
+    def table_of(self, names: Sequence[str]) -> str:
+        """One table of these rows, in this order; the first of each name."""
+        rows = [row for rows in self.sections.values() for row in rows]
+        return self._table("", [next(row for row in rows if row.name == name) for name in names])
+
     def tables(self) -> str:
         """Markdown with aligned columns, so that it reads well in a terminal too."""
         return "\n\n".join(self._table(title, rows) for title, rows in self.sections.items())
