@@ -20,7 +20,7 @@ import java.util.regex.Pattern;
  *
  * <pre>
  *   guest eth0 ── tap0 ┌ namespace pf7 ┐ pfn7 ── pfv7 (host) ── NAT ── outside
- *   10.0.2.15          │ 10.0.2.2      │ 198.18.0.30   198.18.0.29
+ *   10.0.2.15          │ 10.0.2.2, .3  │ 198.18.0.30   198.18.0.29
  * </pre>
  *
  * <p>Every guest has the same addresses, because each is alone in its namespace: so a clone needs
@@ -48,8 +48,11 @@ public final class SandboxNetwork implements AutoCloseable {
    */
   private static final String GATEWAY_MAC = "52:54:00:00:00:02";
 
-  /** Translates the guest's questions to where nobody answers. */
-  private static final String NO_RESOLVER = "10.0.2.3";
+  /**
+   * Whom the guest asks for names. An address of the tap, as somebody must answer for it when the
+   * guest looks for its hardware address; and where nobody listens, if the host has no resolver.
+   */
+  private static final String NAME_SERVER = "10.0.2.3";
 
   private static final int BASE = (198 << 24) | (18 << 16);
   private static final Pattern NAMESERVER = Pattern.compile("nameserver\\s+(\\S+).*");
@@ -130,6 +133,7 @@ public final class SandboxNetwork implements AutoCloseable {
             tuntap add dev %1$s mode tap vnet_hdr user %5$d
             link set dev %1$s address %7$s
             address add %2$s dev %1$s
+            address add %8$s/32 dev %1$s
             link set %1$s up
             address add %3$s/30 dev %4$s
             link set %4$s up
@@ -142,14 +146,15 @@ public final class SandboxNetwork implements AutoCloseable {
                     innerDevice(),
                     lease.userId(),
                     address(1),
-                    GATEWAY_MAC));
+                    GATEWAY_MAC,
+                    NAME_SERVER));
     inNamespace("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward").run();
     allowOutside();
   }
 
   /** Lets the guest reach the outside. */
   public void allowOutside() throws HostException {
-    String resolver = hostResolver().orElse(NO_RESOLVER);
+    String resolver = hostResolver().orElse(NAME_SERVER);
     inNamespace("nft", "-D", "resolver=" + resolver, "-f", "-").run(rules("outside.nft"));
   }
 

@@ -283,6 +283,58 @@ class SandboxNetworkTest {
     }
   }
 
+  /** A namespace for the guest's own network stack, at the other end of a cable from the tap. */
+  private final class Guest implements AutoCloseable {
+
+    private final String name = "pfguest" + lease.number();
+    private final Peer cable;
+
+    Guest() throws Exception {
+      remove();
+      Command.of("ip", "netns", "add", name).run();
+      cable = Peer.start(Optional.of(namespaceName()), "cable.py", name);
+      Command.of("ip", "-n", name, "-batch", "-")
+          .run(
+              """
+              address add 10.0.2.15/24 dev eth0
+              link set eth0 up
+              link set lo up
+              route add default via 10.0.2.2
+              """);
+    }
+
+    String run(String code) throws HostException {
+      return Command.of("ip", "netns", "exec", name, "python3", "-c", code).run();
+    }
+
+    @Override
+    public void close() throws HostException {
+      cable.close();
+      remove();
+    }
+
+    private void remove() throws HostException {
+      if (Files.exists(Path.of("/run/netns", name))) {
+        Command.of("ip", "netns", "delete", name).run();
+      }
+    }
+  }
+
+  @Test
+  void a_guests_question_reaches_the_hosts_resolver() throws Exception {
+    try (Outside outside = new Outside();
+        Peer resolver = Peer.start(Optional.of(outside.name), "listen-udp.py", "53");
+        Guest guest = new Guest()) {
+      guest.run(
+          """
+          import socket
+          with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asks:
+              asks.sendto(b"question", ("10.0.2.3", 53))
+          """);
+      assertThat(resolver.line()).isEqualTo("53 " + hostToOutside() + " question");
+    }
+  }
+
   @Test
   void the_machine_monitor_itself_can_send_nothing() throws Exception {
     String attempt =
