@@ -9,13 +9,14 @@ No model, no key. The plot is the `image/png` of a result, as a notebook would s
 
 from __future__ import annotations
 
+import argparse
 import base64
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "sdk" / "python" / "src"))
-from podflare import ExecResult, Sandbox  # noqa: E402
+from podflare import ExecResult, PodflareError, Sandbox  # noqa: E402
 
 LOAD = """
 import pandas as pd
@@ -43,17 +44,24 @@ def run(sandbox: Sandbox, code: str) -> ExecResult:
     return ran
 
 
-def main(target: str) -> None:
-    with Sandbox(template="python-datasci", egress=False) as sandbox:
+def main(target: Path) -> None:
+    with Sandbox(egress=False) as sandbox:
         with open(HERE / "data" / "co2.csv", "rb") as table:
             sandbox.upload("co2.csv", table)
         rows = run(sandbox, LOAD).result
         print(f"{rows['text/plain']} measurements")
         print(run(sandbox, DESCRIBE).result["text/plain"])
         figure = run(sandbox, PLOT).results[-1]
-        Path(target).write_bytes(base64.b64decode(figure["image/png"]))
+        target.write_bytes(base64.b64decode(figure["image/png"]))
         print(f"the plot is in {target}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "co2.png")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "plot", nargs="?", type=Path, default=Path("co2.png"), help="where the plot goes (co2.png)"
+    )
+    try:
+        main(parser.parse_args().plot)
+    except PodflareError as error:
+        sys.exit(f"{Path(__file__).name}: {error}")

@@ -3,25 +3,19 @@
 
     ANTHROPIC_API_KEY=… examples/code_execution_loop.py "What is the 1000th prime?"
 
+Without a key: examples/recorded code_execution examples/code_execution_loop.py
 The live API runs its own `code_execution_2025…` itself and never asks for it, so the tool is declared as one of ours here.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
-try:
-    from anthropic import Anthropic
-except ImportError:
-    from small_client import Anthropic
+from model import MODEL, connect, one_line_errors
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "sdk" / "python" / "src"))
-from podflare import Sandbox  # noqa: E402
-from podflare.integrations.anthropic import handle_code_execution_tool_use  # noqa: E402
+from podflare import Sandbox
+from podflare.integrations.anthropic import handle_code_execution_tool_use
 
-MODEL = os.environ.get("ANTHROPIC_MODEL", "claude-sonnet-4-5")
 CODE_EXECUTION = {
     "name": "code_execution",
     "description": "Run Python in a persistent sandbox: variables stay from call to call.",
@@ -34,7 +28,7 @@ CODE_EXECUTION = {
 
 
 def main(question: str) -> None:
-    client = Anthropic()
+    client = connect("code_execution")
     messages: list[dict[str, object]] = [{"role": "user", "content": question}]
     with Sandbox() as sandbox:
         while True:
@@ -58,4 +52,5 @@ def main(question: str) -> None:
 
 
 if __name__ == "__main__":
-    main(" ".join(sys.argv[1:]) or "What is 6 times 7?")
+    with one_line_errors():
+        main(" ".join(sys.argv[1:]) or "What is 6 times 7?")

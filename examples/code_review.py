@@ -3,6 +3,7 @@
 
     ANTHROPIC_API_KEY=… examples/code_review.py [FOLDER]      # examples/data/shop by default
 
+Without a key: examples/recorded review examples/code_review.py
 The sandbox has no network, and the folder here is never written to: what the model changes, it changes in its copy, and
 the changes are printed after the review.
 """
@@ -10,22 +11,16 @@ the changes are printed after the review.
 from __future__ import annotations
 
 import io
-import os
 import sys
 import tarfile
 from pathlib import Path
 
-try:
-    from anthropic import Anthropic
-except ImportError:
-    from small_client import Anthropic
+from model import MODEL, connect, one_line_errors
+
+from podflare import Sandbox
+from podflare.integrations.anthropic import TOOLS, run_tools
 
 HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent / "sdk" / "python" / "src"))
-from podflare import Sandbox  # noqa: E402
-from podflare.integrations.anthropic import TOOLS, run_tools  # noqa: E402
-
-MODEL = os.environ.get("ANTHROPIC_MODEL", "claude-sonnet-4-5")
 MOST_TURNS = 40
 LEFT_OUT = {".git", "node_modules", "target", "__pycache__", ".venv"}
 TASK = """Review the code in /root/repo. Read it, run its tests, and try out what you suspect before you claim it.
@@ -33,7 +28,7 @@ List each defect with its file and line, how you made sure of it, and how to men
 
 
 def main(folder: Path) -> None:
-    client = Anthropic()
+    client = connect("review")
     messages: list[dict[str, object]] = [{"role": "user", "content": TASK}]
     with Sandbox(egress=False, metadata={"task": "code-review"}) as sandbox:
         upload(sandbox, folder)
@@ -71,4 +66,5 @@ def upload(sandbox: Sandbox, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "data" / "shop")
+    with one_line_errors():
+        main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "data" / "shop")

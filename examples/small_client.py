@@ -1,9 +1,9 @@
 """As much of the `anthropic` package as the examples need, for machines that do not have it.
 
     try:
-        from anthropic import Anthropic
+        from anthropic import Anthropic, APIError
     except ImportError:
-        from small_client import Anthropic
+        from small_client import Anthropic, APIError
 
 The same calls with the same arguments; answers are objects with the same attributes. ANTHROPIC_API_KEY and
 ANTHROPIC_BASE_URL mean what they mean there.
@@ -26,7 +26,11 @@ WORTH_ANOTHER_TRY = (408, 409, 429, 500, 502, 503, 529)
 LONGEST_PAUSE_SECONDS = 8.0
 
 
-class APIStatusError(Exception):
+class APIError(Exception):
+    """The API refused a request, or can't be reached."""
+
+
+class APIStatusError(APIError):
     def __init__(self, status: int, message: str):
         super().__init__(f"{status}: {message}")
         self.status_code = status
@@ -72,7 +76,11 @@ class Anthropic:
                 if refused.code not in WORTH_ANOTHER_TRY or left == 0:
                     raise APIStatusError(refused.code, said) from None
                 pause = refused.headers.get("Retry-After") or 2.0 ** (TRIES - left) / 2
-                time.sleep(min(float(pause), LONGEST_PAUSE_SECONDS))
+            except urllib.error.URLError as failed:
+                if left == 0:
+                    raise APIError(f"{self._base} can't be reached: {failed.reason}") from None
+                pause = 2.0 ** (TRIES - left) / 2
+            time.sleep(min(float(pause), LONGEST_PAUSE_SECONDS))
         raise AssertionError("unreachable")
 
 

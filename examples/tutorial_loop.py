@@ -3,25 +3,18 @@
 
     ANTHROPIC_API_KEY=… examples/tutorial_loop.py "What is the 1000th prime?"
 
-Uses the `anthropic` package where it is installed, else small_client.py. Prints what the model ran, what came back, and
-its answer.
+Without a key: examples/recorded tutorial examples/tutorial_loop.py
+Prints what the model ran, what came back, and its answer.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
-try:
-    from anthropic import Anthropic
-except ImportError:
-    from small_client import Anthropic
+from model import MODEL, connect, one_line_errors
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "sdk" / "python" / "src"))
-from podflare import Sandbox  # noqa: E402
+from podflare import Sandbox
 
-MODEL = os.environ.get("ANTHROPIC_MODEL", "claude-sonnet-4-5")
 RUN_PYTHON = {
     "name": "run_python",
     "description": "Run Python in a persistent sandbox: variables stay from call to call. Print what you want to see.",
@@ -34,7 +27,7 @@ RUN_PYTHON = {
 
 
 def main(question: str) -> None:
-    client = Anthropic()
+    client = connect("tutorial")
     messages: list[dict[str, object]] = [{"role": "user", "content": question}]
     with Sandbox() as sandbox:
         while True:
@@ -63,4 +56,5 @@ def main(question: str) -> None:
 
 
 if __name__ == "__main__":
-    main(" ".join(sys.argv[1:]) or "What is 6 times 7?")
+    with one_line_errors():
+        main(" ".join(sys.argv[1:]) or "What is 6 times 7?")

@@ -24,9 +24,10 @@ DEADLINE = 300
 class ExamplesTest(Case):
     deadline_seconds = 2.0 * DEADLINE
 
-    def ran(self, program: str, *arguments: str, **environment: str) -> str:
-        """What a program printed, which must succeed."""
-        ran = subprocess.run(
+    def run_example(
+        self, program: str, *arguments: str, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, str(EXAMPLES / program), *arguments],
             env={**self.server.client_environment(), **environment},
             stdin=subprocess.DEVNULL,
@@ -35,6 +36,10 @@ class ExamplesTest(Case):
             timeout=DEADLINE,
             check=False,
         )
+
+    def ran(self, program: str, *arguments: str, **environment: str) -> str:
+        """What a program printed, which must succeed."""
+        ran = self.run_example(program, *arguments, **environment)
         self.assertEqual(ran.returncode, 0, ran.stderr)
         return ran.stdout
 
@@ -69,6 +74,23 @@ class ExamplesTest(Case):
         said = self.conversed("code_review.py", "review")
         self.assertIn("the default list is shared by all calls", said)
         self.assertIn("+    return min(prices)", said)
+
+    def test_without_a_key_an_agent_says_how_to_see_it_with_a_recorded_model(self) -> None:
+        for program in ("tutorial_loop.py", "code_execution_loop.py", "code_review.py"):
+            with self.subTest(program), self.nothing_created():
+                ran = self.run_example(program, ANTHROPIC_API_KEY="")
+                self.assertEqual(ran.returncode, 1)
+                self.assertRegex(ran.stderr, r"\A\S+: set ANTHROPIC_API_KEY .*: examples/recorded .*\n\Z")
+
+    def test_a_recorded_model_needs_no_key(self) -> None:
+        said = self.ran("recorded", "tutorial", str(EXAMPLES / "tutorial_loop.py"), ANTHROPIC_API_KEY="")
+        self.assertTrue(said.endswith("It is 42.\n"), said)
+
+    def test_an_api_that_cannot_be_reached_is_one_line(self) -> None:
+        nowhere = {"ANTHROPIC_API_KEY": "a-key", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
+        ran = self.run_example("tutorial_loop.py", **nowhere)
+        self.assertEqual(ran.returncode, 1)
+        self.assertRegex(ran.stderr, r"\Atutorial_loop.py: .*127.0.0.1:9.*\n\Z")
 
     def test_the_tree_of_thought_finds_the_same_model_every_time(self) -> None:
         said = self.ran("tree_of_thought.py", "--no-replay")

@@ -6,6 +6,8 @@
  *     (cd sdk/typescript && npm ci) && cd examples/typescript-agent && npm install
  *     ANTHROPIC_API_KEY=… npm start -- "In which month is CO2 highest?" ../data/co2.csv
  *
+ * Without a key: ../recorded picture npm start -- "Draw a line."
+ *
  * The sandbox has no internet, and ends with the program.
  */
 
@@ -24,9 +26,20 @@ if (question === undefined) {
   console.error("usage: npm start -- QUESTION [FILE]…");
   process.exit(2);
 }
+if (!process.env.ANTHROPIC_API_KEY) {
+  console.error(
+    "agent: set ANTHROPIC_API_KEY to a key of Anthropic's API," +
+      ' or see it with a recorded model: ../recorded picture npm start -- "Draw a line."',
+  );
+  process.exit(2);
+}
+process.on("uncaughtException", (error) => {
+  console.error(`agent: ${error.message}`);
+  process.exit(1);
+});
 
 const client = new Anthropic();
-await using sandbox = await Sandbox.create({ template: "python-datasci", egress: false });
+await using sandbox = await Sandbox.create({ egress: false });
 for (const path of paths) await sandbox.upload(basename(path), readFileSync(path));
 
 const files = paths.map((path) => `/root/${basename(path)}`).join(", ");

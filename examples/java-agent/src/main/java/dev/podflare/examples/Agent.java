@@ -3,6 +3,7 @@ package dev.podflare.examples;
 import com.anthropic.client.AnthropicClient;
 import com.anthropic.client.okhttp.AnthropicOkHttpClient;
 import com.anthropic.core.http.StreamResponse;
+import com.anthropic.errors.AnthropicException;
 import com.anthropic.helpers.MessageAccumulator;
 import com.anthropic.models.messages.ContentBlockParam;
 import com.anthropic.models.messages.Message;
@@ -13,6 +14,7 @@ import com.anthropic.models.messages.StopReason;
 import com.anthropic.models.messages.ToolResultBlockParam;
 import dev.podflare.anthropic.AnthropicTools;
 import dev.podflare.sdk.Podflare;
+import dev.podflare.sdk.PodflareException;
 import dev.podflare.sdk.Sandbox;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -32,6 +34,9 @@ import java.util.Optional;
  * ANTHROPIC_API_KEY=… java -jar examples/java-agent/target/java-agent.jar \
  *     "In which month is CO2 highest?" examples/data/co2.csv
  * </pre>
+ *
+ * <p>Without a key: {@code examples/recorded picture java -jar
+ * examples/java-agent/target/java-agent.jar "Draw a line."}
  *
  * <p>The sandbox has no internet, and ends with the program.
  */
@@ -54,9 +59,23 @@ public final class Agent {
       System.err.println("usage: java -jar java-agent.jar QUESTION [FILE]…");
       System.exit(2);
     }
+    if (System.getenv("ANTHROPIC_API_KEY") == null) {
+      System.err.println(
+          "agent: set ANTHROPIC_API_KEY to a key of Anthropic's API, or see it with a recorded"
+              + " model: examples/recorded picture java -jar java-agent.jar \"Draw a line.\"");
+      System.exit(2);
+    }
+    try {
+      answer(arguments);
+    } catch (PodflareException | AnthropicException e) {
+      System.err.println("agent: " + e.getMessage());
+      System.exit(1);
+    }
+  }
+
+  private static void answer(String[] arguments) throws IOException {
     String model = Optional.ofNullable(System.getenv("ANTHROPIC_MODEL")).orElse("claude-opus-4-7");
-    try (Sandbox sandbox =
-        Podflare.create(options -> options.template("python-datasci").egress(false))) {
+    try (Sandbox sandbox = Podflare.create(options -> options.egress(false))) {
       List<String> uploaded = new ArrayList<>();
       for (String each : List.of(arguments).subList(1, arguments.length)) {
         Path file = Path.of(each);
