@@ -4,6 +4,7 @@ wait."""
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from collections.abc import Callable, Iterator
 from operator import itemgetter
@@ -23,6 +24,20 @@ _STEP = 200
 Answer = dict[str, Any]
 
 
+def expanded(path: str, home: str) -> str:
+    """With the home directory for a `~` at its beginning, as a shell reads it. A name that begins so
+    and is not that of a user is a name."""
+    if not path.startswith("~"):
+        return path
+    user, slash, rest = path[1:].partition("/")
+    if user:
+        try:
+            home = pwd.getpwnam(user).pw_dir
+        except (KeyError, ValueError):  # the latter: a NUL character, or what is no Unicode
+            return path
+    return home + slash + rest
+
+
 def resolve(path: Any, home: str) -> str:
     if type(path) is not str or not path or "\0" in path:
         raise Refusal("invalid_path", "the path is empty or holds a NUL character")
@@ -32,7 +47,7 @@ def resolve(path: Any, home: str) -> str:
         raise Refusal("invalid_path", "the path is not valid Unicode") from unencodable
     if size > MAX_PATH:
         raise Refusal("invalid_path", f"the path is longer than {MAX_PATH} bytes")
-    return os.path.join(home, path)
+    return os.path.join(home, expanded(path, home))
 
 
 def stat_entry(path: str) -> Answer:

@@ -35,6 +35,8 @@ _BASE_ENV = {
     "LANG": "C.UTF-8",
     # Python children write as they go, not when their buffer is full.
     "PYTHONUNBUFFERED": "1",
+    # Bytecode would outlive a source that is changed within a second, see podflare_repl/process.py.
+    "PYTHONDONTWRITEBYTECODE": "1",
     "PIP_ROOT_USER_ACTION": "ignore",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
 }

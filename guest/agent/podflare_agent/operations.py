@@ -187,7 +187,7 @@ class Operations:
         if type(code) is not str or not (cwd is None or type(cwd) is str):
             raise Refusal("invalid_request", "code and cwd are text")
         for name, value in env.items():
-            if not name or "=" in name or "\0" in name + value:
+            if not name or "=" in name or "\0" in os.fsdecode(os.fsencode(name + value)):
                 raise Refusal("invalid_request", f"{name!r} can't be an environment variable")
         if request["language"] == "python":
             if self._python.busy:
@@ -220,7 +220,8 @@ class Operations:
             self._loop, self._channel, stream, request, env, self._directory(cwd), self._forget)
 
     def _directory(self, cwd: str | None) -> str:
-        directory = os.path.join(self._machine.start_directory, cwd or "")
+        directory = os.path.join(
+            self._machine.start_directory, files.expanded(cwd or "", self._machine.home))
         if not os.path.isdir(directory):
             raise Refusal("bad_cwd", f"not a directory: {directory}")
         return directory

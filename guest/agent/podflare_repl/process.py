@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 from base64 import b64decode
+from importlib import invalidate_caches
 from types import ModuleType
 from typing import Any
 
@@ -22,10 +23,12 @@ import builtins
 
 from podflare_repl import display, figures, streams, variables
 from podflare_repl.cells import MAGIC_NAME
+from podflare_repl.environment import Environment
 from podflare_repl.interrupts import Interrupts
 from podflare_repl.reseed import reseed
-from podflare_repl.run import Runner, exit_code_of, failure_of
+from podflare_repl.run import Runner, exit_code_of, failure_line, failure_of
 from podflare_repl.shell import magic
+from podflare_repl.surroundings import Surroundings
 from podflare_wire.frames import (
     CLOSED,
     DATA,
@@ -43,6 +46,9 @@ from podflare_wire.mailbox import Mailbox
 CONTROL_FD = 3
 MAILBOX_FD = 4
 REHEARSAL = 0
+
+# Bound now: user code may put anything under these names.
+_exit, _chdir = os._exit, os.chdir
 
 _CALL_OK = b'{"exit_code":0,"reason":"ok"}'
 # Under memory pressure the kernel should rather take this process than anything else.
@@ -64,6 +70,8 @@ class Repl:
         sys.modules["__main__"] = module
         self._namespace = module.__dict__
         self._runner = Runner(self._namespace, self._show_last)
+        self._environment = Environment()
+        self._surroundings = Surroundings(module)
         builtins.display = self._display  # type: ignore[attr-defined]
         setattr(builtins, MAGIC_NAME, magic)
         figures.install(lambda bundle: self._publish(display.encode(bundle)))
@@ -76,6 +84,8 @@ class Repl:
         while True:
             try:
                 chunk = self._control.recv(READ_SIZE)
+            except MemoryError:
+                raise  # the code has left itself no room, by RLIMIT_AS: not even to be asked
             except BaseException:
                 # A signal handler of the user's code, or a Ctrl-C of its children, between two
                 # calls.
@@ -91,9 +101,9 @@ class Repl:
         if op == "exec":
             self._exec(stream, request)
         elif op == "env":
-            os.environ.update(request["env"])
+            self._environment.change(request["env"])
         elif op == "wake":
-            os.environ.update(request["env"])
+            self._environment.change(request["env"])
             reseed(b64decode(request["entropy"]))
             self._send(frame(CLOSED, stream, b"{}"))
         elif op == "variables":
@@ -125,28 +135,24 @@ class Repl:
         self, stream: int, code: str, env: dict[str, str], cwd: str | None
     ) -> bytes:
         """With an environment and a directory that are this call's only."""
-        home = os.getcwd() if cwd else None
+        left = self._surroundings.directory() if cwd else None
         if cwd:
             try:
-                os.chdir(os.path.join(os.path.expanduser("~"), cwd))
-            except OSError as error:
-                why = f"{error.strerror}: {cwd}"
-                return encode_json({"reason": "bad_cwd", "error": why}).encode()
-        before = {name: os.environ.get(name) for name in env}
-        os.environ.update(env)
+                _chdir(_directory(cwd))
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or error
+                return encode_json({"reason": "bad_cwd", "error": f"{why}: {cwd}"}).encode()
+        before = self._environment.change(env)
         try:
             return self._run(stream, code)
         finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-            if home is not None:
-                os.chdir(home)
+            self._environment.change(before)
+            if cwd:
+                self._surroundings.return_to(left)
 
     def _run(self, stream: int, code: str) -> bytes:
         error: BaseException | None = None
+        self._surroundings.prepare(code)
         try:
             try:
                 self._interrupts.begin(stream)
@@ -155,10 +161,12 @@ class Repl:
                 else:
                     self._runner.run(code)
             finally:
+                self._surroundings.pause_tracing()
                 self._interrupts.end()
         except BaseException as raised:
             error = raised
         self._interrupts.end()  # should an interrupt have come in the middle of the first
+        self._surroundings.settle(code, error is not None)
         if error is None:
             exit_code, failed = 0, False
         else:
@@ -166,7 +174,7 @@ class Repl:
         if self._forked:
             # The code called os.fork() and the child came to the end of the cell. It is not the
             # REPL.
-            os._exit(exit_code)
+            _exit(exit_code)
         if self._interrupts.delivered:
             return b'{"exit_code":130,"reason":"stopped"}'
         if exit_code == 0:
@@ -176,10 +184,10 @@ class Repl:
     def _report(self, error: BaseException) -> tuple[int, bool]:
         """The exit code, and whether it is an uncaught exception, which is then shown."""
         if isinstance(error, SystemExit):
-            if sys.stdin is None or sys.stdin.closed:
-                # exit() closes it, and input() is to find the end of the file, not a closed one.
-                sys.stdin = open(os.devnull, encoding="utf-8")
             return exit_code_of(error), False
+        if isinstance(error, ImportError):
+            # What is missing may be there by the next cell, and has been looked for just now.
+            invalidate_caches()
         failure = failure_of(error)
         streams.write_error(failure.traceback)
         if not self._forked and self._tail is not None:
@@ -214,12 +222,17 @@ class Repl:
                 self._control.sendall(data)
             except BaseException:
                 # Half a frame may have gone, after which no other would be understood.
-                os._exit(1)
+                _exit(1)
         self._interrupts.undefer()
 
     def _become_child(self) -> None:
         self._forked = True
         self._control.close()
+
+
+def _directory(cwd: str) -> str:
+    """From the home directory, which, and that of a user, may also be called by its `~`."""
+    return os.path.join(os.path.expanduser("~"), os.path.expanduser(cwd))
 
 
 def main(warm_script: str | None) -> None:
@@ -233,6 +246,9 @@ def main(warm_script: str | None) -> None:
     # The interpreter's own first entry is the directory of our script. Code imports from its own.
     sys.path[0] = ""
     sys.argv = [""]
+    # Bytecode is told from that of another source by the second and the size only, and a module
+    # that is uploaded, imported, uploaded again and reloaded may have both alike.
+    sys.dont_write_bytecode = True
     repl = Repl(socket.socket(fileno=CONTROL_FD), mailbox)
     if warm_script is not None:
         _warm(warm_script)
@@ -240,7 +256,12 @@ def main(warm_script: str | None) -> None:
     gc.collect()
     gc.freeze()
     repl.say_ready()
-    repl.serve()
+    try:
+        repl.serve()
+    except BaseException as defect:
+        # At once: to leave in order would mean to wait for the threads that the code has started.
+        streams.write_error(f"[The Python process can't go on: {failure_line(defect)}]\n")
+        _exit(1)
 
 
 def _warm(script: str) -> None:

@@ -102,12 +102,16 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(type(error).__name__, _text_of(error)[:_MAX_VALUE], text)
 
 
+def failure_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {_text_of(error)}"
+
+
 def _format(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(
             type(error), error, _users_frames(error.__traceback__)))
     except Exception:
-        return f"{type(error).__name__}: {_text_of(error)}\n"
+        return f"{failure_line(error)}\n"
 
 
 def _users_frames(frames: TracebackType | None) -> TracebackType | None:
