@@ -14,7 +14,8 @@ from host import AGENT, DATA, END, WINDOW, AgentTest
 
 sys.path.insert(0, str(AGENT))
 
-from podflare_agent.refusals import from_os_error  # noqa: E402
+from podflare_agent.files import refuse_vital  # noqa: E402
+from podflare_agent.refusals import Refusal, from_os_error  # noqa: E402
 
 
 class Files(AgentTest):
@@ -72,6 +73,68 @@ class Files(AgentTest):
         self.host.put("link", b"new")
         self.assertTrue(os.path.islink(self.path("link")))
         self.assertEqual((self.host.home / "target").read_bytes(), b"new")
+
+    def test_a_replaced_file_keeps_owner_group_mode_and_attributes(self) -> None:
+        self.host.put("owned", b"old")
+        os.chown(self.path("owned"), 1000, 1001)
+        os.chmod(self.path("owned"), 0o2640)
+        os.setxattr(self.path("owned"), "user.origin", b"here")
+        inode = os.stat(self.path("owned")).st_ino
+        self.host.put("owned", b"new")
+        status = os.stat(self.path("owned"))
+        self.assertEqual((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), (1000, 1001, 0o2640))
+        self.assertEqual(os.getxattr(self.path("owned"), "user.origin"), b"here")
+        self.assertNotEqual(status.st_ino, inode)
+        self.host.put("owned", b"new", mode=0o600)
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("owned")).st_mode), 0o600)
+
+    def test_a_file_with_several_names_is_the_same_under_all_of_them(self) -> None:
+        self.host.put("one name", b"old" * 1_000_000)
+        os.link(self.path("one name"), self.path("another name"))
+        os.chmod(self.path("one name"), 0o640)
+        for data in (b"new", b"longer" * 1_000_000, b""):
+            with self.subTest(size=len(data)):
+                self.assertEqual(self.host.put("one name", data).closed, {"ok": True, "size": len(data)})
+                for name in ("one name", "another name"):
+                    self.assertEqual((self.host.home / name).read_bytes(), data)
+                status = os.stat(self.path("one name"))
+                self.assertEqual((status.st_nlink, stat.S_IMODE(status.st_mode)), (2, 0o640))
+        self.assertEqual([name for name in os.listdir(self.host.home) if "podflare" in name], [])
+
+    def test_a_tilde_is_the_home_directory(self) -> None:
+        self.host.put("~/in home", b"x")
+        self.assertEqual((self.host.home / "in home").read_bytes(), b"x")
+        self.assertEqual(self.host.get("~/in home").bytes_of(DATA), b"x")
+        self.assertIn("in home", [entry["name"] for entry in self.host.ask("list", path="~")["entries"]])
+        self.assertEqual(self.host.ask("stat", path="~/in home")["entry"]["size"], 1)
+        self.assertTrue(self.host.ask("remove", path="~/in home")["ok"])
+        self.assertFalse((self.host.home / "in home").exists())
+        self.assertEqual(self.host.ask("stat", path="~root")["entry"]["type"], "directory")
+        for name, there in (("./~", "~"), ("~nobody of that name", "~nobody of that name"),
+                            (f"{self.host.home}/~/x", "~/x")):
+            with self.subTest(name):
+                self.host.put(name, b"a name like any other")
+                self.assertTrue((self.host.home / there).is_file())
+                self.host.ask("remove", path="./~")
+
+    def test_what_the_machine_cannot_do_without_is_not_removed(self) -> None:
+        (self.host.home / "to the root").symlink_to("/")
+        directories = [
+            "/", "/..", "//", "/usr", "/usr/", "/usr/.", "/etc/../usr/bin", "/etc", "/proc", "/sys/kernel",
+            "/dev", "/dev/shm", "/run", "/var", "to the root/usr", str(AGENT), str(AGENT / "podflare_agent"),
+            str(AGENT.parent)]
+        for path in directories:
+            with self.subTest(path):
+                # Not recursive: a test that fails must not take the host with it.
+                outcome = self.host.ask("remove", path=path, recursive=False)
+                self.assertEqual((outcome["ok"], outcome["code"]), (False, "permission_denied"))
+        for path in ["/bin", "/lib64", "/dev/null", "/proc/self", sys.executable, "/usr/bin/bash"]:
+            with self.subTest(path), self.assertRaises(Refusal):
+                refuse_vital(path)
+        for path in ["/tmp", "/home/user", "/usr/local/bin/mine", "/etc/hosts", "/dev/shm/mine", "/root/usr"]:
+            with self.subTest(path):
+                refuse_vital(path)
+        self.assertTrue(self.host.ask("remove", path="to the root")["ok"])
 
     def test_refusals_name_their_reason(self) -> None:
         self.host.put("file", b"")

@@ -72,6 +72,14 @@ class Terminals(AgentTest):
         self.assertEqual(screen.end(), 0)
         self.assertTrue(screen.text.endswith("got hello\r\nhush\r\ngot secret\r\n"), screen.text)
 
+    def test_a_backspace_takes_a_whole_character(self) -> None:
+        screen = self.open("stty -a; echo ready; head -n 1 > line")
+        screen.expect("ready")
+        screen.type("你é\x7f\x7fab\n")
+        self.assertEqual(screen.end(), 0)
+        self.assertIn(" iutf8", screen.text)
+        self.assertEqual((self.host.home / "line").read_bytes(), b"ab\n")
+
     def test_control_c_reaches_the_program_in_the_foreground(self) -> None:
         screen = self.open("bash --norc -i")
         screen.type("sleep 60; echo $?\r")

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Any
@@ -20,6 +22,20 @@ MAX_ENTRIES = 10_000
 # A directory of long names could fill more than one frame; the rest of the CLOSED is small.
 _MAX_LISTING = MAX_PAYLOAD - 4096
 _STEP = 200
+_COPIED_AT_ONCE = 1024 * 1024
+
+# What is removed as a whole by a slip only: a path that was put together wrongly.
+_SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "opt", "sbin", "usr", "var")
+_VITAL = frozenset(
+    ["/", "/proc", "/run", "/sys"]
+    + [f"/{name}" for name in _SYSTEM]
+    + [f"/usr/{name}" for name in ("bin", "lib", "lib64", "local", "sbin", "share")]
+    + [os.path.dirname(os.__file__), os.path.realpath(sys.executable), sys.executable]
+    + [os.path.realpath("/bin/bash"), f"/usr/lib/{os.uname().machine}-linux-gnu"])
+# These are the kernel's, but for the last.
+_VITAL_TREES = ("/proc/", "/sys/", "/dev/")
+_SHARED_MEMORY = "/dev/shm/"
+_AGENT = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/"
 
 Answer = dict[str, Any]
 
@@ -99,6 +115,8 @@ def list_entries(path: str) -> Iterator[Answer | None]:
 
 def remove(path: str, recursive: bool) -> Iterator[Answer | None]:
     """Yields None while it works, and the answer last. Symbolic links are removed, not followed."""
+    path = _plain(path)
+    refuse_vital(path)
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         os.unlink(path)
     elif not recursive:
@@ -106,6 +124,35 @@ def remove(path: str, recursive: bool) -> Iterator[Answer | None]:
     else:
         yield from _remove_tree(path)
     yield {}
+
+
+def _plain(path: str) -> str:
+    """The same without symbolic links and dots, but a link at its end stays one."""
+    directory, name = os.path.split(path.rstrip("/"))
+    if name in ("", ".", ".."):
+        return os.path.realpath(path)
+    return os.path.join(os.path.realpath(directory), name)
+
+
+def refuse_vital(path: str) -> None:
+    """Raises Refusal for what the machine, or this program, can't do without. `path` is plain."""
+    lost = path.rstrip("/") + "/"
+    if (
+        path in _VITAL
+        or path.startswith(_VITAL_TREES) and not path.startswith(_SHARED_MEMORY)
+        or any(file.startswith(lost) for file in (_AGENT, *_mount_points()))
+        or f"{path}/".startswith(_AGENT)
+    ):
+        raise Refusal("permission_denied", f"The machine can't do without {path}")
+
+
+def _mount_points() -> list[str]:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        # Blanks and the like are written in octal.
+        return [
+            re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), line.split(" ")[4]) + "/"
+            for line in file
+        ]
 
 
 def _remove_tree(root: str) -> Iterator[None]:
@@ -266,10 +313,15 @@ class Get(FileStream):
 
 class Put(FileStream):
     """Writes beside the target, and takes its place at the end: the file is there whole or not at
-    all."""
+    all. The new one has the owner, group, mode and attributes of the one before.
+
+    One that has several names is written where it is, once all has arrived: else the other names
+    would keep the old content.
+    """
 
     def __init__(
         self,
+        loop: Loop,
         channel: Channel,
         stream: int,
         path: str,
@@ -277,35 +329,40 @@ class Put(FileStream):
         on_closed: Callable[[int], None],
     ) -> None:
         super().__init__(channel, stream, on_closed)
+        self._loop = loop
         # Through a symbolic link, as any program that opens it would write.
         self._path = os.path.realpath(path)
-        self._mode = self._mode_for(mode, path)
+        self._mode = None if mode is None else mode & 0o7777
         self._size = 0
         self._consumed = 0
+        self._target = -1
+        self._copied = 0
+        self._check(path)
         parent = os.path.dirname(self._path)
         os.makedirs(parent, exist_ok=True)
         self._unfinished = os.path.join(parent, f".podflare-put-{stream}")
         self._fd = os.open(
-            self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
-    def _mode_for(self, mode: int | None, path: str) -> int:
-        try:
-            status = os.stat(self._path)
-        except FileNotFoundError:
-            existing = 0o644
-        else:
+    def _check(self, path: str) -> None:
+        status = self._before()
+        if status is not None:
             if stat.S_ISDIR(status.st_mode):
                 raise Refusal("is_a_directory", f"Is a directory: {path}")
             if not stat.S_ISREG(status.st_mode):
                 # Its name would be given to a new file, and the device, pipe or socket be gone.
                 raise Refusal("not_a_file", f"Not a regular file: {path}")
-            existing = stat.S_IMODE(status.st_mode)
         if path.endswith("/"):
             raise Refusal("is_a_directory", f"The path names a directory: {path}")
-        return existing if mode is None else mode & 0o7777
+
+    def _before(self) -> os.stat_result | None:
+        try:
+            return os.stat(self._path)
+        except FileNotFoundError:
+            return None
 
     def on_data(self, data: bytes) -> None:
-        if not self._open:
+        if not self._open or self._target >= 0:
             return
         view = memoryview(data)
         try:
@@ -321,18 +378,75 @@ class Put(FileStream):
             self._consumed = 0
 
     def on_end(self) -> None:
-        if not self._open:
+        if not self._open or self._target >= 0:
             return
         try:
-            os.fchmod(self._fd, self._mode)
-            os.rename(self._unfinished, self._path)
+            before = self._before()
+            if before is not None and before.st_nlink > 1:
+                self._begin_in_place()
+                return
+            self._take_place(before)
         except OSError as error:
             self._fail(error)
             return
         self._unfinished = ""
+        self._done()
+
+    def _take_place(self, before: os.stat_result | None) -> None:
+        mode = 0o644
+        if before is not None:
+            mode = stat.S_IMODE(before.st_mode)
+            _copy_attributes(self._path, self._fd)
+            if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(self._fd, before.st_uid, before.st_gid)
+        # Behind the owner, whose change would take bits from it.
+        os.fchmod(self._fd, mode if self._mode is None else self._mode)
+        os.rename(self._unfinished, self._path)
+
+    def _begin_in_place(self) -> None:
+        self._target = os.open(self._path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if self._size:
+            # Before the first byte of the old content is lost, that there is room for the new one.
+            os.posix_fallocate(self._target, 0, self._size)
+        self._loop.add_job(self._copy)
+
+    def _copy(self) -> bool:
+        """From here on nobody can stop it: half of either content is worse than a late one."""
+        try:
+            if self._copied < self._size:
+                self._copied += os.sendfile(
+                    self._target, self._fd, self._copied, min(_COPIED_AT_ONCE, self._size - self._copied))
+                return True
+            os.ftruncate(self._target, self._size)
+            if self._mode is not None:
+                os.fchmod(self._target, self._mode)
+        except OSError as error:
+            self._fail(error)
+        else:
+            self._done()
+        return False
+
+    def _done(self) -> None:
         self._close(b'{"ok":true,"size":%d}' % self._size)
+
+    def on_cancel(self, reason: str) -> None:
+        if self._target < 0:
+            super().on_cancel(reason)
 
     def _release(self) -> None:
         os.close(self._fd)
+        if self._target >= 0:
+            os.close(self._target)
         if self._unfinished:
             os.unlink(self._unfinished)
+
+
+def _copy_attributes(path: str, fd: int) -> None:
+    """The user's own, and its access list."""
+    try:
+        names = os.listxattr(path)
+    except OSError:
+        return  # a file system without any
+    for name in names:
+        if name.startswith("user.") or name == "system.posix_acl_access":
+            os.setxattr(fd, name, os.getxattr(path, name))

@@ -157,7 +157,8 @@ class Operations:
             raise Refusal("unsupported", f"this agent has no operation {op!r}")
         path = files.resolve(request.get("path"), self._machine.home)
         if op == "put":
-            return files.Put(self._channel, stream, path, request.get("mode"), self._forget)
+            return files.Put(
+                self._loop, self._channel, stream, path, request.get("mode"), self._forget)
         if op == "get":
             return files.Get(self._loop, self._channel, stream, path, self._forget)
         if op == "stat":

@@ -30,6 +30,8 @@ from podflare_wire.frames import (
 )
 
 _BASH = "/bin/bash"
+# <asm-generic/termbits.h>; the module has no name for it before Python 3.14.
+_IUTF8 = 0o040000
 _LONGEST_SIDE = 10_000
 # A read that is shorter has taken all there was, so that another one would only find that out.
 _FULL_READ = 1024
@@ -81,6 +83,7 @@ class Terminal:
         # program closes its files, which it may well open again.
         self._master, self._slave = os.openpty()
         try:
+            _count_characters(self._slave)
             self._apply_size()
             self._pid = spawn_on_terminal(
                 [_BASH, "-c", self._cmd], cwd=cwd, env=env, terminal=os.ttyname(self._slave))
@@ -266,3 +269,11 @@ class Terminal:
         self._channel.send(
             CLOSED, self._stream, encode_json({"ok": True, "exit_code": exit_code}).encode())
         self._on_closed(self._stream)
+
+
+def _count_characters(terminal: int) -> None:
+    """So that a backspace takes a whole character from a line that is being typed, not its last
+    byte."""
+    modes = termios.tcgetattr(terminal)
+    modes[0] |= _IUTF8
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)
