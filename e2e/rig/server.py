@@ -97,10 +97,11 @@ class Server:
         stdin: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Runs `podflare ARGUMENTS` against this server and returns what it said."""
-        client = {"PODFLARE_API_KEY": self.keys[0], "PODFLARE_DATA_DIR": str(self.data_dir)}
+        # Address and key are those of the configuration file that the server has written.
+        own = {"PODFLARE_HOSTD_ADDR": self.address, "PODFLARE_DATA_DIR": str(self.data_dir)}
         return subprocess.run(
             [str(PODFLARE), *arguments],
-            env=self.environment({"PODFLARE_HOSTD_ADDR": self.address, **client, **(extra or {})}),
+            env=self.environment({**own, **(extra or {})}),
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 from rig import host
 from rig.case import Case
-from rig.server import free_port
+from rig.server import PODFLARE, REPOSITORY, free_port
 
 COMMANDS = ("up", "down", "exec", "status", "doctor")
 
@@ -69,15 +71,27 @@ class CliTest(Case):
         self.assertIn(self.server.address, ran.stdout)
         self.assertIn(self.server.isolation, ran.stdout)
 
-    def test_status_without_a_server_says_so_and_fails(self) -> None:
-        nowhere = {
-            "PODFLARE_DATA_DIR": "/tmp/pf-e2e-nothing-here",
-            "PODFLARE_HOSTD_ADDR": f"127.0.0.1:{free_port()}",
-        }
-        ran = self.server.command("status", extra=nowhere)
-        self.assertNotEqual(ran.returncode, 0)
-        self.assertIn("podflare up", ran.stdout + ran.stderr)
-        self.assertFalse(os.path.exists("/tmp/pf-e2e-nothing-here"), "asking made a directory")
+    def test_without_a_server_every_command_says_so_and_fails(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="pf-e2e-nothing-") as nowhere:
+            settings = {"XDG_CONFIG_HOME": nowhere, "PODFLARE_DATA_DIR": f"{nowhere}/data"}
+            for command in ("status", "list", "create"):
+                ran = self.server.command(command, extra=settings)
+                self.assertEqual((ran.returncode, ran.stdout), (3, ""), command)
+                self.assertIn("podflare up", ran.stderr)
+            self.assertEqual(os.listdir(nowhere), [], "asking made a directory")
+
+    def test_the_server_is_named_by_option_or_environment_and_status_asks_the_same(self) -> None:
+        dead = f"http://127.0.0.1:{free_port()}"
+        for command in ("list", "status"):
+            for settings, option, source in (
+                ({"PODFLARE_HOSTD_URL": dead}, (), "PODFLARE_HOSTD_URL"),
+                ({"PODFLARE_HOSTD_URL": self.server.url}, ("--server", dead), "--server"),
+            ):
+                ran = self.server.command(command, *option, extra=settings)
+                self.assertEqual((ran.returncode, ran.stdout), (3, ""), (command, source))
+                self.assertIn(f"{dead} (from {source})", ran.stderr)
+        shown = self.server.command("status", "--server", self.server.url).stdout
+        self.assertIn(self.server.url, shown)
 
     def test_doctor_lists_every_precondition_and_finds_none_missing(self) -> None:
         ran = self.server.command("doctor")
@@ -154,3 +168,61 @@ class CliTest(Case):
     def assert_no_stack_trace(self, said: str) -> None:
         self.assertNotIn("\tat ", said)
         self.assertNotIn("Exception in thread", said)
+
+
+class CheckoutTest(Case):
+    """The launcher in a checkout whose program is not built, or is older than its sources."""
+
+    MODULES = (
+        "host", "engine", "engine-qemu", "guest", "sandbox", "server", "mcp", "sdk/java", "worker", "cli",
+    )  # fmt: skip
+
+    def checkout(self) -> Path:
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="pf-e2e-checkout-")))
+        shutil.copy(PODFLARE, folder / "podflare")
+        for module in self.MODULES:
+            (folder / module / "src" / "main").mkdir(parents=True)
+            (folder / module / "pom.xml").touch()
+        (folder / "pom.xml").touch()
+        return folder
+
+    def run_in(self, checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(checkout / "podflare"), *arguments],
+            env=self.server.environment(), stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def test_what_is_not_built_is_said_in_one_line_and_not_built(self) -> None:
+        checkout = self.checkout()
+        for command in ("list", "create", "mcp", "down", "status"):
+            ran = self.run_in(checkout, command)
+            self.assertEqual((ran.returncode, ran.stdout), (1, ""), command)
+            self.assertRegex(ran.stderr, r"\Apodflare: the program is not built yet; run: .*\n\Z")
+
+    def test_what_is_older_than_its_sources_answers_and_says_so_beside_the_answer(self) -> None:
+        checkout = self.checkout()
+        (checkout / "cli" / "target").mkdir()
+        (checkout / "cli" / "target" / "podflare").symlink_to(
+            REPOSITORY / "cli" / "target" / "podflare"
+        )
+        (checkout / "host" / "src" / "main" / "New.java").touch()
+        ran = self.run_in(checkout, "list", "--ids")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertEqual(
+            ran.stderr, "podflare: the program is older than its sources; run ./podflare up\n"
+        )
+        self.assertNotIn("\x1b", ran.stdout)
+
+    def test_help_of_what_runs_here_sets_nothing_up(self) -> None:
+        checkout = self.checkout()
+        for folder, name in (("build", "test"), ("bench", "run"), ("rig", "run")):
+            (checkout / folder).mkdir(exist_ok=True)
+            script = checkout / folder / name
+            script.write_text("import sys\n")
+            if name == "test":
+                script.write_text("#!/bin/sh\n")
+                script.chmod(0o755)
+        for command in ("test", "bench", "rig", "build"):
+            ran = self.run_in(checkout, command, "--help")
+            self.assertEqual((ran.returncode, ran.stderr), (0, ""), command)

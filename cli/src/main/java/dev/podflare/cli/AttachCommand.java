@@ -1,5 +1,9 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.ServerApi;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.concurrent.Callable;
@@ -20,7 +24,7 @@ import picocli.CommandLine.Parameters;
 @SuppressWarnings("NullAway.Init") // picocli sets the fields before call().
 final class AttachCommand implements Callable<Integer> {
 
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Parameters(paramLabel = "SANDBOX", description = "Its sandbox; an id may be cut short.")
   private String sandbox;
@@ -36,7 +40,7 @@ final class AttachCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     Names names = new Names(api);
     String id = names.sandbox(sandbox);
     String path = "/v1/sandboxes/" + id + "/execs/" + names.exec(id, exec) + "/stream?from=" + from;

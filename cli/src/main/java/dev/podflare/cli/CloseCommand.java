@@ -1,5 +1,9 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.ServerApi;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -16,14 +20,14 @@ import picocli.CommandLine.Parameters;
 @SuppressWarnings("NullAway.Init") // picocli sets the fields before call().
 final class CloseCommand implements Callable<Integer> {
 
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Parameters(paramLabel = "ID", arity = "1..*", description = "Which ones; ids may be cut short.")
   private List<String> given;
 
   @Override
   public Integer call() throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     Names names = new Names(api);
     List<String> meant = new ArrayList<>();
     for (String id : given) {

@@ -1,5 +1,8 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.text.JsonText;
 import java.io.PrintWriter;
 import java.util.HashMap;
 import java.util.Map;
@@ -25,7 +28,7 @@ import tools.jackson.databind.JsonNode;
 final class CreateCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Option(names = "--template", description = "What it is a copy of (default: ${DEFAULT-VALUE}).")
   private String template = "default";
@@ -81,7 +84,7 @@ final class CreateCommand implements Callable<Integer> {
     wanted.put("disk_mb", disk);
     wanted.put("env", env);
     wanted.put("metadata", metadata);
-    JsonNode made = LocalApi.of(server.dataDirectory()).post("/v1/sandboxes", wanted);
+    JsonNode made = client.api().post("/v1/sandboxes", wanted);
     PrintWriter out = spec.commandLine().getOut();
     out.println(json ? JsonText.of(made) : made.path("id").asString());
     return 0;

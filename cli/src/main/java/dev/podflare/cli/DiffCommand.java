@@ -1,5 +1,11 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.ServerApi;
+import dev.podflare.cli.text.DifferenceText;
+import dev.podflare.cli.text.JsonText;
 import java.io.PrintWriter;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
@@ -24,7 +30,7 @@ import tools.jackson.databind.JsonNode;
 final class DiffCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Parameters(index = "0", paramLabel = "A", description = "A sandbox; ids may be cut short.")
   private String from;
@@ -49,7 +55,7 @@ final class DiffCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     Names names = new Names(api);
     JsonNode difference =
         api.get("/v1/sandboxes/" + names.sandbox(from) + "/diff/" + names.sandbox(to) + query());

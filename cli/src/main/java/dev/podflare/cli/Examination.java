@@ -1,5 +1,6 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.engine.EngineFacts;
 import dev.podflare.engine.Isolation;
 import dev.podflare.engine.qemu.QemuEngine;
@@ -14,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /** The doctor's examination of this host. It changes nothing. */
 final class Examination {
@@ -25,7 +27,8 @@ final class Examination {
 
   private Examination() {}
 
-  static List<Finding> of(Path dataDirectory, Path image) throws CommandFailure {
+  static List<Finding> of(Path dataDirectory, Path image, Supplier<Finding> server)
+      throws CommandFailure {
     Examination examination = new Examination();
     examination.user();
     examination.isolation();
@@ -35,7 +38,7 @@ final class Examination {
     examination.memory();
     examination.disk(dataDirectory);
     examination.image(image);
-    examination.server(dataDirectory);
+    examination.findings.add(server.get());
     return List.copyOf(examination.findings);
   }
 
@@ -150,7 +153,10 @@ final class Examination {
       findings.add(
           store.getUsableSpace() > 4 * GIB
               ? Finding.ok("disk", detail)
-              : Finding.missing("disk", detail, "Free at least 4 GiB, or use another --data-dir."));
+              : Finding.missing(
+                  "disk",
+                  detail,
+                  "Free at least 4 GiB, or give `podflare up` another --data-dir."));
     } catch (IOException e) {
       throw new CommandFailure("the disk of " + existing + " can't be examined", e);
     }
@@ -162,15 +168,5 @@ final class Examination {
             ? Finding.ok("guest image", "is in " + image)
             : Finding.note(
                 "guest image", "is not built yet", "`podflare up` builds it; that takes minutes."));
-  }
-
-  private void server(Path dataDirectory) throws CommandFailure {
-    findings.add(
-        ServerRecord.running(dataDirectory)
-            .map(server ->
-                Finding.ok(
-                    "server",
-                    "serves on " + server.address() + ", isolation " + server.isolation()))
-            .orElse(Finding.note("server", "does not run", "podflare up --detach")));
   }
 }

@@ -1,5 +1,9 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.ServerApi;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -36,7 +40,7 @@ final class ExecCommand implements Callable<Integer> {
   }
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Option(
       names = {"-l", "--language"},
@@ -79,7 +83,7 @@ final class ExecCommand implements Callable<Integer> {
       throw new CommandLine.ParameterException(
           spec.commandLine(), "--detach and --background need --sandbox, which stays open.");
     }
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     if (given != null) {
       String id = new Names(api).sandbox(given);
       return isLeft ? detach(api, id) : run(api, id);
@@ -92,7 +96,7 @@ final class ExecCommand implements Callable<Integer> {
     }
   }
 
-  private int run(LocalApi api, String id) throws CommandFailure {
+  private int run(ServerApi api, String id) throws CommandFailure {
     Map<String, Object> body = body();
     try (InputStream events = api.stream("/v1/sandboxes/" + id + "/exec", body)) {
       return EventPrinter.print(events);
@@ -101,7 +105,7 @@ final class ExecCommand implements Callable<Integer> {
     }
   }
 
-  private int detach(LocalApi api, String id) throws CommandFailure {
+  private int detach(ServerApi api, String id) throws CommandFailure {
     Map<String, Object> body = body();
     body.put(background ? "background" : "detach", true);
     JsonNode answer = api.post("/v1/sandboxes/" + id + "/exec", body);

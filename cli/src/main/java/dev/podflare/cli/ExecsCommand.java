@@ -1,5 +1,14 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Ids;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.ServerApi;
+import dev.podflare.cli.text.InWords;
+import dev.podflare.cli.text.JsonText;
+import dev.podflare.cli.text.Printable;
+import dev.podflare.cli.text.Table;
 import java.io.PrintWriter;
 import java.time.Clock;
 import java.time.Duration;
@@ -27,7 +36,7 @@ final class ExecsCommand implements Callable<Integer> {
   private static final int MOST_CODE = 50;
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Parameters(paramLabel = "SANDBOX", description = "Which one; an id may be cut short.")
   private String sandbox;
@@ -37,7 +46,7 @@ final class ExecsCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     List<JsonNode> execs = api.execs(new Names(api).sandbox(sandbox));
     PrintWriter out = spec.commandLine().getOut();
     if (json) {

@@ -1,5 +1,9 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.Ids;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.text.InWords;
+import dev.podflare.cli.text.Table;
 import java.io.PrintWriter;
 import java.time.Duration;
 import java.time.Instant;

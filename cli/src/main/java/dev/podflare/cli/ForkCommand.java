@@ -1,5 +1,11 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.ServerApi;
+import dev.podflare.cli.text.InWords;
+import dev.podflare.cli.text.JsonText;
 import java.io.PrintWriter;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -24,7 +30,7 @@ import tools.jackson.databind.JsonNode;
 final class ForkCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Parameters(paramLabel = "ID", description = "The parent; an id may be cut short.")
   private String parent;
@@ -40,7 +46,7 @@ final class ForkCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     String id = new Names(api).sandbox(parent);
     JsonNode fork = api.post("/v1/sandboxes/" + id + "/fork", Map.of("n", n));
     PrintWriter out = spec.commandLine().getOut();

@@ -1,5 +1,10 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.ServerApi;
+import dev.podflare.cli.text.JsonText;
 import java.io.PrintWriter;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -24,7 +29,7 @@ import tools.jackson.databind.JsonNode;
 final class FreezeCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Parameters(paramLabel = "ID", description = "The sandbox; an id may be cut short.")
   private String sandbox;
@@ -34,7 +39,7 @@ final class FreezeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     String id = new Names(api).sandbox(sandbox);
     JsonNode space = api.post("/v1/sandboxes/" + id + "/freeze", Map.of());
     PrintWriter out = spec.commandLine().getOut();

@@ -1,5 +1,8 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Credentials;
+import dev.podflare.cli.client.Environment;
 import dev.podflare.server.ApiKeys;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -24,11 +27,11 @@ record KeyRing(ApiKeys keys, String own) {
   static KeyRing at(Path dataDirectory) throws CommandFailure {
     Optional<Credentials> before = Credentials.read(Credentials.serverFile(dataDirectory));
     String own = before.map(Credentials::api_key).orElseGet(ApiKeys::generate);
-    if (ServerOptions.fromEnvironment("PODFLARE_AUTH_DISABLED", "").equals("1")) {
+    if (Environment.value("PODFLARE_AUTH_DISABLED", "").equals("1")) {
       return new KeyRing(ApiKeys.notRequired(), own);
     }
     List<String> accepted = new ArrayList<>(List.of(own));
-    Arrays.stream(ServerOptions.fromEnvironment("PODFLARE_API_KEYS", "").split(",", -1))
+    Arrays.stream(Environment.value("PODFLARE_API_KEYS", "").split(",", -1))
         .map(String::strip)
         .filter(key -> !key.isEmpty())
         .forEach(accepted::add);

@@ -1,5 +1,12 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Ids;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.text.InWords;
+import dev.podflare.cli.text.JsonText;
+import dev.podflare.cli.text.Table;
 import java.io.PrintWriter;
 import java.time.Clock;
 import java.time.Duration;
@@ -24,7 +31,7 @@ import tools.jackson.databind.json.JsonMapper;
 final class ListCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Option(
       names = {"-q", "--ids"},
@@ -36,7 +43,7 @@ final class ListCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    List<JsonNode> sandboxes = LocalApi.of(server.dataDirectory()).sandboxes();
+    List<JsonNode> sandboxes = client.api().sandboxes();
     PrintWriter out = spec.commandLine().getOut();
     if (json) {
       out.println(JsonText.of(JsonMapper.shared().valueToTree(sandboxes)));

@@ -1,5 +1,6 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.CommandFailure;
 import java.io.IOException;
 import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;

@@ -1,5 +1,6 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.CommandFailure;
 import java.io.OutputStreamWriter;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -96,19 +97,24 @@ final class Main implements Runnable {
     }
     return commandLine
         .setCaseInsensitiveEnumValuesAllowed(true)
+        .setParameterExceptionHandler(UsageErrors::explain)
         .setExecutionExceptionHandler(Main::explain);
   }
 
   private static Optional<Class<?>> commandOfName(String name) {
     return COMMANDS.stream()
-        .filter(command -> command.getAnnotation(Command.class).name().equals(name))
+        .filter(command -> isCalled(command.getAnnotation(Command.class), name))
         .findFirst();
+  }
+
+  private static boolean isCalled(Command command, String name) {
+    return command.name().equals(name) || List.of(command.aliases()).contains(name);
   }
 
   @Override
   public void run() {
     throw new CommandLine.ParameterException(
-        spec.commandLine(), "Say what to do, for example: podflare up");
+        spec.commandLine(), "say what to do, for example: podflare up");
   }
 
   /** What a command could not do is a sentence for the user; anything else is a defect of ours. */

@@ -1,5 +1,8 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.ServerAddress;
 import dev.podflare.mcp.StdioServer;
 import java.io.IOException;
 import java.util.HashMap;
@@ -23,7 +26,7 @@ import picocli.CommandLine.Option;
 @SuppressWarnings("NullAway.Init") // picocli sets the fields before call().
 final class McpCommand implements Callable<Integer> {
 
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Option(names = "--template", description = "What the client's own sandbox is a copy of.")
   private @Nullable String template;
@@ -35,7 +38,7 @@ final class McpCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    Credentials credentials = Credentials.ofClient(server.dataDirectory());
+    ServerAddress server = client.address();
     Map<String, Object> wish = new HashMap<>();
     String given = template;
     if (given != null) {
@@ -44,8 +47,7 @@ final class McpCommand implements Callable<Integer> {
     if (noEgress) {
       wish.put("egress", false);
     }
-    try (StdioServer stdio =
-        StdioServer.to(credentials.host(), credentials.api_key(), wish, Version.current())) {
+    try (StdioServer stdio = StdioServer.to(server.url(), server.key(), wish, Version.current())) {
       stdio.serve(System.in, System.out);
       return 0;
     } catch (IOException e) {

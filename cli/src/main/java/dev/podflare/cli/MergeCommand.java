@@ -1,5 +1,13 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.Refusal;
+import dev.podflare.cli.client.ServerApi;
+import dev.podflare.cli.text.DifferenceText;
+import dev.podflare.cli.text.JsonText;
+import dev.podflare.cli.text.Printable;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -28,7 +36,7 @@ import tools.jackson.databind.JsonNode;
 final class MergeCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Parameters(index = "0", paramLabel = "PARENT", description = "Whose id stays; may be cut short.")
   private String parent;
@@ -68,7 +76,7 @@ final class MergeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     Names names = new Names(api);
     String path = "/v1/sandboxes/" + names.sandbox(parent) + "/merge_into/" + names.sandbox(winner);
     try {

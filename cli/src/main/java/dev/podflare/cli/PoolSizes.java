@@ -1,5 +1,6 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.sandbox.Template;
 import java.util.HashMap;
 import java.util.Map;

@@ -1,5 +1,10 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.ServerApi;
+import dev.podflare.cli.text.JsonText;
 import java.io.PrintWriter;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -24,7 +29,7 @@ import tools.jackson.databind.JsonNode;
 final class ResumeCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Parameters(paramLabel = "SPACE", description = "The Space; an id may be cut short.")
   private String space;
@@ -34,7 +39,7 @@ final class ResumeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     String id = new Names(api).space(space);
     JsonNode resumed = api.post("/v1/spaces/" + id + "/resume", Map.of());
     PrintWriter out = spec.commandLine().getOut();

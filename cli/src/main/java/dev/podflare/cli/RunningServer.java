@@ -1,5 +1,6 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.Isolation;
 import dev.podflare.engine.MachineShape;

@@ -1,5 +1,7 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.ServerAddress;
 import dev.podflare.sdk.Client;
 import dev.podflare.sdk.PodflareException;
 import dev.podflare.worker.EnvironmentWorker;
@@ -21,10 +23,9 @@ final class ServedEnvironment {
    *
    * @throws CommandFailure if it can't go on
    */
-  static void serve(EnvironmentWorker.Settings settings, Credentials credentials)
+  static void serve(EnvironmentWorker.Settings settings, ServerAddress server)
       throws CommandFailure {
-    try (Client client =
-        Client.builder().host(credentials.host()).apiKey(credentials.api_key()).build()) {
+    try (Client client = Client.builder().host(server.url()).apiKey(server.key()).build()) {
       client.list(
           labels -> labels.metadata(EnvironmentWorker.ENVIRONMENT_LABEL, settings.environment()));
       serve(new EnvironmentWorker(settings, client));

@@ -1,5 +1,7 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Environment;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.LinkedHashMap;
@@ -28,13 +30,13 @@ final class ServerLog {
 
   static void begin() throws CommandFailure {
     Level level =
-        switch (ServerOptions.fromEnvironment("PODFLARE_LOG_LEVEL", "info")) {
+        switch (Environment.value("PODFLARE_LOG_LEVEL", "info")) {
           case "warning" -> Level.WARNING;
           case "info" -> Level.INFO;
           case "debug" -> Level.FINE;
           default -> throw new CommandFailure("PODFLARE_LOG_LEVEL must be warning, info or debug");
         };
-    boolean json = ServerOptions.fromEnvironment("PODFLARE_LOG_FORMAT", "text").equals("json");
+    boolean json = Environment.value("PODFLARE_LOG_FORMAT", "text").equals("json");
     for (Handler handler : ROOT.getHandlers()) {
       ROOT.removeHandler(handler);
     }

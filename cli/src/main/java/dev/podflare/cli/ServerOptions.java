@@ -1,15 +1,16 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Environment;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.file.Path;
-import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import picocli.CommandLine.Option;
 
-/** Which server is meant: the same on every command, so that two can run beside each other. */
+/** Which server of this machine is started or stopped. Two can run beside each other. */
 final class ServerOptions {
 
   private static final Pattern ADDRESS = Pattern.compile("(.+):(\\d{1,5})");
@@ -22,7 +23,7 @@ final class ServerOptions {
       description =
           "Where the server listens (default: $PODFLARE_HOSTD_ADDR, or 127.0.0.1:7070; port 0 takes a"
               + " free one).")
-  private String address = fromEnvironment("PODFLARE_HOSTD_ADDR", DEFAULT_ADDRESS);
+  private String address = Environment.value("PODFLARE_HOSTD_ADDR", DEFAULT_ADDRESS);
 
   @Option(
       names = "--data-dir",
@@ -30,12 +31,11 @@ final class ServerOptions {
       description =
           "Where the server keeps templates, sandboxes and its registry (default: $PODFLARE_DATA_DIR,"
               + " or /var/lib/podflare). Two servers need two of them.")
-  private Path dataDirectory = Path.of(fromEnvironment("PODFLARE_DATA_DIR", DEFAULT_DATA_DIR));
+  private Path dataDirectory = Path.of(Environment.value("PODFLARE_DATA_DIR", DEFAULT_DATA_DIR));
 
-  static String fromEnvironment(String name, String otherwise) {
-    Map<String, String> environment = System.getenv();
-    String value = environment.get(name);
-    return value == null || value.isBlank() ? otherwise : value;
+  /** Where a server keeps what it has, if no option says otherwise. */
+  static Path configuredDataDirectory() {
+    return new ServerOptions().dataDirectory();
   }
 
   Path dataDirectory() {

@@ -1,7 +1,10 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.ServerAddress;
 import dev.podflare.host.ProcessIdentity;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -62,6 +65,16 @@ record ServerRecord(
     } catch (IOException | JacksonException e) {
       throw new CommandFailure(file + " can't be read: " + e.getMessage(), e);
     }
+  }
+
+  /** What is known of a server beyond its answers: something if it runs on this machine. */
+  static Optional<ServerRecord> of(ServerAddress server) throws CommandFailure {
+    if (!server.isLocal()) {
+      return Optional.empty();
+    }
+    int port = URI.create(server.url()).getPort();
+    return running(ServerOptions.configuredDataDirectory())
+        .filter(here -> here.address().endsWith(":" + port));
   }
 
   static ServerRecord require(Path dataDirectory) throws CommandFailure {

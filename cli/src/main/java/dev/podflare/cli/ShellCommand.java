@@ -1,5 +1,10 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.ServerApi;
+import dev.podflare.cli.text.Printable;
 import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
@@ -40,7 +45,7 @@ final class ShellCommand implements Callable<Integer> {
   private static final int END_OF_INPUT = 4;
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Option(
       names = "--attach",
@@ -71,7 +76,7 @@ final class ShellCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     String given = sandbox;
     if (given != null) {
       return run(api, new Names(api).sandbox(given)).exitCode();
@@ -92,7 +97,7 @@ final class ShellCommand implements Callable<Integer> {
     }
   }
 
-  private Outcome run(LocalApi api, String id) throws CommandFailure {
+  private Outcome run(ServerApi api, String id) throws CommandFailure {
     LocalTerminal.Size size = LocalTerminal.size();
     RemoteTerminal remote = new RemoteTerminal(new FileOutputStream(FileDescriptor.out));
     api.connect(
@@ -103,7 +108,7 @@ final class ShellCommand implements Callable<Integer> {
     return outcome(id, terminal, end);
   }
 
-  private String what(LocalApi api, String id) throws CommandFailure {
+  private String what(ServerApi api, String id) throws CommandFailure {
     String wanted = attach;
     if (wanted != null) {
       return "&pty=" + terminal(api, id, wanted);
@@ -113,7 +118,7 @@ final class ShellCommand implements Callable<Integer> {
   }
 
   /** The terminal whose id begins so, or the newest that runs. */
-  private static String terminal(LocalApi api, String id, String wanted) throws CommandFailure {
+  private static String terminal(ServerApi api, String id, String wanted) throws CommandFailure {
     List<JsonNode> there =
         StreamSupport.stream(
                 api.get("/v1/sandboxes/" + id + "/ptys").path("ptys").spliterator(), false)

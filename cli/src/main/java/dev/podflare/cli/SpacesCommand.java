@@ -1,5 +1,13 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Ids;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.ServerApi;
+import dev.podflare.cli.text.InWords;
+import dev.podflare.cli.text.JsonText;
+import dev.podflare.cli.text.Table;
 import java.io.PrintWriter;
 import java.time.Clock;
 import java.time.Duration;
@@ -26,14 +34,14 @@ import tools.jackson.databind.json.JsonMapper;
 final class SpacesCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Option(names = "--json", description = "As JSON, for programs.")
   private boolean json;
 
   @Override
   public Integer call() throws CommandFailure {
-    List<JsonNode> spaces = LocalApi.of(server.dataDirectory()).spaces();
+    List<JsonNode> spaces = client.api().spaces();
     PrintWriter out = spec.commandLine().getOut();
     if (json) {
       out.println(JsonText.of(JsonMapper.shared().valueToTree(spaces)));
@@ -49,14 +57,14 @@ final class SpacesCommand implements Callable<Integer> {
       mixinStandardHelpOptions = true,
       versionProvider = Version.class)
   int delete(
-      @Mixin ServerOptions server,
+      @Mixin ClientOptions client,
       @Parameters(
               paramLabel = "SPACE",
               arity = "1..*",
               description = "Which ones; may be cut short.")
           List<String> given)
       throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     Names names = new Names(api);
     List<String> meant = new ArrayList<>();
     for (String id : given) {

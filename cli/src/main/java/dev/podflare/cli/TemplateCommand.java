@@ -1,5 +1,12 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.ServerApi;
+import dev.podflare.cli.text.InWords;
+import dev.podflare.cli.text.JsonText;
+import dev.podflare.cli.text.Printable;
+import dev.podflare.cli.text.Table;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -55,7 +62,7 @@ final class TemplateCommand implements Runnable {
       mixinStandardHelpOptions = true,
       versionProvider = Version.class)
   int build(
-      @Mixin ServerOptions server,
+      @Mixin ClientOptions client,
       @Parameters(paramLabel = "NAME", description = "What it shall be called.") String name,
       @Option(
               names = "--from",
@@ -104,7 +111,7 @@ final class TemplateCommand implements Runnable {
     wanted.put("cpus", cpus);
     wanted.put("memory_mb", memory);
     wanted.put("disk_mb", disk);
-    return show(LocalApi.of(server.dataDirectory()), wanted);
+    return show(client.api(), wanted);
   }
 
   private static String read(Path file) throws CommandFailure {
@@ -116,7 +123,7 @@ final class TemplateCommand implements Runnable {
     }
   }
 
-  private static int show(LocalApi api, Map<String, Object> wanted) throws CommandFailure {
+  private static int show(ServerApi api, Map<String, Object> wanted) throws CommandFailure {
     PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
     PrintStream err = new PrintStream(System.err, true, StandardCharsets.UTF_8);
     try (BufferedReader lines =
@@ -150,10 +157,10 @@ final class TemplateCommand implements Runnable {
       mixinStandardHelpOptions = true,
       versionProvider = Version.class)
   int list(
-      @Mixin ServerOptions server,
+      @Mixin ClientOptions client,
       @Option(names = "--json", description = "As JSON, for programs.") boolean json)
       throws CommandFailure {
-    List<JsonNode> templates = LocalApi.of(server.dataDirectory()).templates();
+    List<JsonNode> templates = client.api().templates();
     PrintWriter out = spec.commandLine().getOut();
     if (json) {
       out.println(JsonText.of(JSON.valueToTree(templates)));
@@ -172,11 +179,11 @@ final class TemplateCommand implements Runnable {
       mixinStandardHelpOptions = true,
       versionProvider = Version.class)
   int delete(
-      @Mixin ServerOptions server,
+      @Mixin ClientOptions client,
       @Parameters(paramLabel = "NAME", arity = "1..*", description = "Which ones.")
           List<String> names)
       throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     for (String name : names) {
       api.delete("/v1/templates/" + URLEncoder.encode(name, StandardCharsets.UTF_8));
     }

@@ -1,5 +1,10 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.ServerApi;
+import dev.podflare.cli.text.JsonText;
 import java.io.PrintWriter;
 import java.time.Clock;
 import java.util.ArrayList;
@@ -31,7 +36,7 @@ import tools.jackson.databind.json.JsonMapper;
 final class TreeCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
-  @Mixin private ServerOptions server = new ServerOptions();
+  @Mixin private ClientOptions client = new ClientOptions();
 
   @Parameters(
       paramLabel = "ID",
@@ -44,7 +49,7 @@ final class TreeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws CommandFailure {
-    LocalApi api = LocalApi.of(server.dataDirectory());
+    ServerApi api = client.api();
     List<JsonNode> open = api.sandboxes();
     List<JsonNode> spaces = api.spaces();
     List<JsonNode> families = new ArrayList<>();
@@ -60,7 +65,7 @@ final class TreeCommand implements Callable<Integer> {
     return 0;
   }
 
-  private Collection<String> roots(LocalApi api, List<JsonNode> open, List<JsonNode> spaces)
+  private Collection<String> roots(ServerApi api, List<JsonNode> open, List<JsonNode> spaces)
       throws CommandFailure {
     String given = member;
     if (given != null) {

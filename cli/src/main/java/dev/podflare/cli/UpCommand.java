@@ -1,5 +1,8 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Credentials;
+import dev.podflare.cli.client.Environment;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -36,7 +39,7 @@ final class UpCommand implements Callable<Integer> {
       description =
           "How many machines of a template wait for their users (default: $PODFLARE_POOLS, or by this"
               + " host's memory). A template with 0 is built when it is first asked for.")
-  private String pools = ServerOptions.fromEnvironment("PODFLARE_POOLS", "");
+  private String pools = Environment.value("PODFLARE_POOLS", "");
 
   @Option(
       names = "--mirror",
@@ -104,7 +107,7 @@ final class UpCommand implements Callable<Integer> {
    * One image serves all servers of a machine: building it takes minutes and most of a gigabyte.
    */
   static Path imageDirectory() {
-    return Path.of(ServerOptions.fromEnvironment("PODFLARE_IMAGE_DIR", "/var/lib/podflare/image"));
+    return Path.of(Environment.value("PODFLARE_IMAGE_DIR", "/var/lib/podflare/image"));
   }
 
   private PrintWriter out() {

@@ -1,5 +1,8 @@
 package dev.podflare.cli;
 
+import dev.podflare.cli.client.ClientOptions;
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Environment;
 import dev.podflare.worker.EnvironmentKey;
 import dev.podflare.worker.EnvironmentWorker;
 import java.net.URI;
@@ -43,7 +46,7 @@ final class WorkerCommand implements Runnable {
       mixinStandardHelpOptions = true,
       versionProvider = Version.class)
   int anthropic(
-      @Mixin ServerOptions server,
+      @Mixin ClientOptions client,
       @Option(
               names = "--environment",
               paramLabel = "ID",
@@ -116,11 +119,11 @@ final class WorkerCommand implements Runnable {
     } catch (IllegalArgumentException wrong) {
       throw new CommandFailure(String.valueOf(wrong.getMessage()), wrong);
     }
-    ServedEnvironment.serve(settings, Credentials.ofClient(server.dataDirectory()));
+    ServedEnvironment.serve(settings, client.address());
     return 0;
   }
 
   private static String given(@Nullable String option, String variable, String otherwise) {
-    return option == null ? ServerOptions.fromEnvironment(variable, otherwise) : option;
+    return option == null ? Environment.value(variable, otherwise) : option;
   }
 }

@@ -14,6 +14,10 @@ class ExaminationTest {
 
   @TempDir private Path directory;
 
+  private static Finding server() {
+    return Finding.ok("server", "serves");
+  }
+
   private static Finding find(List<Finding> findings, String what) {
     return findings.stream()
         .filter(finding -> finding.what().equals(what))
@@ -23,7 +27,7 @@ class ExaminationTest {
 
   @Test
   void a_host_that_can_run_sandboxes_lacks_nothing() throws Exception {
-    List<Finding> findings = Examination.of(directory, directory);
+    List<Finding> findings = Examination.of(directory, directory, ExaminationTest::server);
     assertThat(findings).filteredOn(each -> each.state() == Finding.State.MISSING).isEmpty();
     assertThat(findings)
         .extracting(Finding::what)
@@ -33,7 +37,8 @@ class ExaminationTest {
 
   @Test
   void what_is_not_well_comes_with_a_remedy() throws Exception {
-    for (Finding finding : Examination.of(directory.resolve("not/there/yet"), directory)) {
+    for (Finding finding :
+        Examination.of(directory.resolve("not/there/yet"), directory, ExaminationTest::server)) {
       assertThat(finding.detail()).isNotBlank();
       if (finding.state() != Finding.State.OK) {
         assertThat(finding.remedy()).as(finding.what()).isNotBlank();
@@ -43,7 +48,7 @@ class ExaminationTest {
 
   @Test
   void it_changes_nothing() throws Exception {
-    Examination.of(directory.resolve("data"), directory.resolve("image"));
+    Examination.of(directory.resolve("data"), directory.resolve("image"), ExaminationTest::server);
     try (Stream<Path> files = Files.list(directory)) {
       assertThat(files).isEmpty();
     }
@@ -51,10 +56,14 @@ class ExaminationTest {
 
   @Test
   void the_guest_image_is_found_where_it_is() throws Exception {
-    assertThat(find(Examination.of(directory, directory), "guest image").state())
+    assertThat(
+            find(Examination.of(directory, directory, ExaminationTest::server), "guest image")
+                .state())
         .isEqualTo(Finding.State.NOTE);
     Files.writeString(directory.resolve("image.json"), "{}");
-    assertThat(find(Examination.of(directory, directory), "guest image").state())
+    assertThat(
+            find(Examination.of(directory, directory, ExaminationTest::server), "guest image")
+                .state())
         .isEqualTo(Finding.State.OK);
   }
 }

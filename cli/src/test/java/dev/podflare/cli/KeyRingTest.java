@@ -3,6 +3,8 @@ package dev.podflare.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.Credentials;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;

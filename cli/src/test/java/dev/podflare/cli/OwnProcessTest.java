@@ -2,6 +2,7 @@ package dev.podflare.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.podflare.cli.client.CommandFailure;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -56,21 +57,28 @@ class OwnProcessTest {
   }
 
   @Test
-  void code_without_any_credentials_ends_with_3_and_the_remedy() throws Exception {
-    Ended ended =
-        run(Main.class, Map.of(), "exec", "--data-dir", directory.resolve("none").toString(), "1");
+  void code_without_any_server_ends_with_3_and_the_remedy() throws Exception {
+    Ended ended = run(Main.class, Map.of(), "exec", "1");
     assertThat(ended.code()).isEqualTo(3);
     assertThat(ended.error())
         .isEqualTo(
-            "podflare: there are no credentials of a server here; start one with: podflare up"
-                + " --detach\n");
+            "podflare: no server is configured: there is no --server, no PODFLARE_HOSTD_URL and no "
+                + directory.resolve("config/podflare/config.json")
+                + "; start one on this machine with: podflare up --detach\n");
   }
 
   @Test
-  void the_data_directory_is_taken_from_the_environment() throws Exception {
-    String named = directory.resolve("named").toString();
-    Ended ended = run(Main.class, Map.of("PODFLARE_DATA_DIR", named), "status");
-    assertThat(ended.error()).contains("no server runs on " + named);
+  void the_server_of_the_environment_is_asked_and_no_other() throws Exception {
+    for (String command : List.of("list", "status", "doctor")) {
+      Ended ended =
+          run(
+              Main.class,
+              Map.of("PODFLARE_HOSTD_URL", "http://127.0.0.1:9", "PODFLARE_API_KEY", "k"),
+              command);
+      assertThat(ended.out() + ended.error())
+          .as(command)
+          .contains("the server at http://127.0.0.1:9 (from PODFLARE_HOSTD_URL) can't be reached");
+    }
   }
 
   @Test

@@ -3,6 +3,7 @@ package dev.podflare.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.podflare.cli.client.CommandFailure;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import net.jqwik.api.ForAll;

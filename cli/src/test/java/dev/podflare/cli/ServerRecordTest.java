@@ -3,6 +3,7 @@ package dev.podflare.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.host.ProcessIdentity;
 import java.nio.file.Files;
 import java.nio.file.Path;

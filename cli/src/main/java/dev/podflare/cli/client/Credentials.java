@@ -1,4 +1,4 @@
-package dev.podflare.cli;
+package dev.podflare.cli.client;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -18,13 +18,13 @@ import tools.jackson.databind.json.JsonMapper;
  * @param api_key named as it stands in the file
  */
 @SuppressWarnings("MemberName")
-record Credentials(String host, String api_key) {
+public record Credentials(String host, String api_key) {
 
   private static final JsonMapper JSON = JsonMapper.shared();
 
   /** The user's file: {@code $XDG_CONFIG_HOME/podflare/config.json}, or under {@code ~/.config}. */
-  static Path userFile() {
-    String configured = ServerOptions.fromEnvironment("XDG_CONFIG_HOME", "");
+  public static Path userFile() {
+    String configured = Environment.value("XDG_CONFIG_HOME", "");
     Path home =
         configured.isEmpty()
             ? Path.of(System.getProperty("user.home"), ".config")
@@ -32,39 +32,12 @@ record Credentials(String host, String api_key) {
     return home.resolve("podflare").resolve("config.json");
   }
 
-  /** The server's own copy, for commands that name a data directory. */
-  static Path serverFile(Path dataDirectory) {
+  /** The server's own copy, in which its key outlives it. */
+  public static Path serverFile(Path dataDirectory) {
     return dataDirectory.resolve("credentials.json");
   }
 
-  /**
-   * Those of a program that uses a server: what its environment names, or else a server of this
-   * machine.
-   */
-  static Credentials ofClient(Path dataDirectory) throws CommandFailure {
-    String host = ServerOptions.fromEnvironment("PODFLARE_HOSTD_URL", "");
-    if (host.isEmpty()) {
-      host = ServerOptions.fromEnvironment("PODFLARE_HOST", "");
-    }
-    if (!host.isEmpty()) {
-      return new Credentials(host, ServerOptions.fromEnvironment("PODFLARE_API_KEY", ""));
-    }
-    return ofServer(dataDirectory);
-  }
-
-  /** Those of the server of a data directory, or else of the one that the user's file names. */
-  static Credentials ofServer(Path dataDirectory) throws CommandFailure {
-    Optional<Credentials> found = read(serverFile(dataDirectory));
-    if (found.isEmpty()) {
-      found = read(userFile());
-    }
-    return found.orElseThrow(() ->
-        new CommandFailure(
-            CommandFailure.NO_SERVER,
-            "there are no credentials of a server here; start one with: podflare up --detach"));
-  }
-
-  static Optional<Credentials> read(Path file) throws CommandFailure {
+  public static Optional<Credentials> read(Path file) throws CommandFailure {
     if (!Files.isReadable(file)) {
       return Optional.empty();
     }
@@ -82,7 +55,7 @@ record Credentials(String host, String api_key) {
    * <p>Under sudo, the file and the directories that had to be made for it are the invoking user's,
    * as is the home directory that they lie in.
    */
-  void writeTo(Path file) throws IOException {
+  public void writeTo(Path file) throws IOException {
     Path directory = file.toAbsolutePath().getParent();
     if (directory == null) {
       throw new IOException(file + " has no directory");

@@ -1,20 +1,20 @@
-package dev.podflare.cli;
+package dev.podflare.cli.text;
 
 /**
  * Text of a guest as it can be shown: it must not reach the terminal as a command to it, which
  * escape sequences are.
  */
-final class Printable {
+public final class Printable {
 
   private Printable() {}
 
   /** On one line: every control character is written as an escape. */
-  static String line(String text) {
+  public static String line(String text) {
     return escaped(text, "");
   }
 
   /** The same over many lines; tabs stay too. */
-  static String lines(String text) {
+  public static String lines(String text) {
     return escaped(text, "\n\t");
   }
 

@@ -1,15 +1,15 @@
-package dev.podflare.cli;
+package dev.podflare.cli.text;
 
 import java.time.Duration;
 import java.util.Locale;
 
 /** Quantities as people read them. */
-final class InWords {
+public final class InWords {
 
   private InWords() {}
 
   /** Such as {@code 12 s} or {@code 3 h}. */
-  static String age(Duration duration) {
+  public static String age(Duration duration) {
     long seconds = Math.max(0, duration.toSeconds());
     if (seconds < 120) {
       return seconds + " s";
@@ -21,7 +21,7 @@ final class InWords {
   }
 
   /** Such as {@code 12 B} or {@code 24.9 MiB}. */
-  static String bytes(long bytes) {
+  public static String bytes(long bytes) {
     if (bytes < 1024) {
       return bytes + " B";
     }

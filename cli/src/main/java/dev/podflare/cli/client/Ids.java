@@ -1,5 +1,6 @@
-package dev.podflare.cli;
+package dev.podflare.cli.client;
 
+import dev.podflare.cli.text.Printable;
 import java.util.Collection;
 import java.util.List;
 import java.util.NavigableSet;
@@ -12,7 +13,7 @@ import java.util.stream.Collectors;
  * Ids of one kind, which people read and write cut short: {@code sbx_3f2a91} or only {@code 3f2a}
  * for {@code sbx_3f2a91…}, as long as no other one begins so.
  */
-final class Ids {
+public final class Ids {
 
   private static final int KIND_LENGTH = "sbx_".length();
   private static final int LEAST_SHOWN = KIND_LENGTH + 6;
@@ -38,30 +39,30 @@ final class Ids {
     this.shown = longestShared() + 1;
   }
 
-  static Ids ofSandboxes(Collection<String> ids) {
+  public static Ids ofSandboxes(Collection<String> ids) {
     return new Ids("sbx_", "open sandbox", "podflare list", ids);
   }
 
-  static Ids ofSpaces(Collection<String> ids) {
+  public static Ids ofSpaces(Collection<String> ids) {
     return new Ids("spc_", "Space", "podflare spaces", ids);
   }
 
-  static Ids ofExecs(Collection<String> ids) {
+  public static Ids ofExecs(Collection<String> ids) {
     return new Ids("exe_", "exec of this sandbox", "podflare execs SANDBOX", ids);
   }
 
   /** Whether this is an id in its full length, of which nothing need be looked up. */
-  boolean isWhole(String given) {
+  public boolean isWhole(String given) {
     return given.startsWith(kind) && given.length() == KIND_LENGTH + 32;
   }
 
   /** As short as it can be for no other one to be meant, and no shorter than can be recognized. */
-  String shorten(String id) {
+  public String shorten(String id) {
     return id.substring(0, Math.min(id.length(), shown));
   }
 
   /** The one that begins so, with or without its kind. */
-  String meantBy(String given) throws CommandFailure {
+  public String meantBy(String given) throws CommandFailure {
     List<String> meant = beginningWith(given);
     if (meant.isEmpty()) {
       throw new CommandFailure(

@@ -1,4 +1,4 @@
-package dev.podflare.cli;
+package dev.podflare.cli.text;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

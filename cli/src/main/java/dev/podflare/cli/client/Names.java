@@ -1,22 +1,22 @@
-package dev.podflare.cli;
+package dev.podflare.cli.client;
 
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /** Finds what an id on the command line means, which may be cut short. */
-final class Names {
+public final class Names {
 
-  private final LocalApi api;
+  private final ServerApi api;
   private @Nullable Ids sandboxes;
   private @Nullable Ids spaces;
 
-  Names(LocalApi api) {
+  public Names(ServerApi api) {
     this.api = api;
   }
 
   /** An open sandbox; an id in full length is taken as it is, open or not. */
-  String sandbox(String given) throws CommandFailure {
+  public String sandbox(String given) throws CommandFailure {
     if (Ids.ofSandboxes(List.of()).isWhole(given)) {
       return given;
     }
@@ -28,7 +28,7 @@ final class Names {
     return known.meantBy(given);
   }
 
-  String space(String given) throws CommandFailure {
+  public String space(String given) throws CommandFailure {
     if (Ids.ofSpaces(List.of()).isWhole(given)) {
       return given;
     }
@@ -41,13 +41,13 @@ final class Names {
   }
 
   /** An exec of a sandbox. */
-  String exec(String sandbox, String given) throws CommandFailure {
+  public String exec(String sandbox, String given) throws CommandFailure {
     return Ids.ofExecs(List.of()).isWhole(given)
         ? given
         : Ids.ofExecs(ids(api.execs(sandbox))).meantBy(given);
   }
 
-  static List<String> ids(List<JsonNode> things) {
+  public static List<String> ids(List<JsonNode> things) {
     return things.stream().map(thing -> thing.path("id").asString()).toList();
   }
 }

@@ -1,4 +1,4 @@
-package dev.podflare.cli;
+package dev.podflare.cli.text;
 
 import java.io.PrintWriter;
 import java.util.ArrayList;
@@ -9,7 +9,7 @@ import tools.jackson.databind.JsonNode;
 /**
  * Writes a difference for people: {@code +} was added, {@code -} was removed, {@code ~} changed.
  */
-final class DifferenceText {
+public final class DifferenceText {
 
   private static final Map<String, String> MARKS =
       Map.of("added", "+", "removed", "-", "modified", "~");
@@ -17,7 +17,7 @@ final class DifferenceText {
 
   private DifferenceText() {}
 
-  static void print(JsonNode difference, PrintWriter out) {
+  public static void print(JsonNode difference, PrintWriter out) {
     boolean files = KINDS.stream().anyMatch(kind -> !difference.path(kind).isEmpty());
     JsonNode variables = difference.path("variables");
     boolean names = KINDS.stream().anyMatch(kind -> !variables.path(kind).isEmpty());
@@ -37,7 +37,7 @@ final class DifferenceText {
   }
 
   /** The paths of an answer that has them by kind, as a merge's has too. */
-  static void printPaths(JsonNode answer, PrintWriter out) {
+  public static void printPaths(JsonNode answer, PrintWriter out) {
     for (String kind : KINDS) {
       for (JsonNode path : answer.path(kind)) {
         out.println(MARKS.get(kind) + " " + Printable.line(path.asString()));
