@@ -217,12 +217,6 @@ class Source(AgentTest):
         self.assertEqual((outcome.stdout, outcome.value), ("/\n", "'/'"), outcome.stderr)
         self.assertIn("pip", self.host.run("%pip --version").stdout)
 
-    def test_a_magic_that_is_not_known_says_which_are(self) -> None:
-        outcome = self.host.run("x = 1\n%timeit x")
-        self.assert_ends(outcome, "error", 1)
-        self.assertIn("%timeit is not known here", outcome.stderr)
-        self.assertIn("%pip", outcome.stderr)
-
     def test_a_traceback_shows_the_shell_line_as_it_was_written(self) -> None:
         outcome = self.host.run("!true\n1/0  # here")
         self.assertIn("line 2", outcome.stderr)

@@ -1,25 +1,34 @@
-"""From a cell's text to code: dedent, shell lines, and the split into statements and a last
-value."""
+"""From a cell's text to code: prompts and indentation off, shell lines and magics to calls, and the
+split into statements and a last value."""
 
 from __future__ import annotations
 
 import __future__
 
 import ast
+import inspect
 import linecache
 import re
 from types import CodeType
 from typing import NamedTuple
 
 MAGIC_NAME = "__podflare_magic__"
-KNOWN_MAGICS = "!command, %pip, %cd, %matplotlib and, as the first line, %%bash"
 
 # How many cells' source lines are kept for tracebacks and inspect.getsource.
-_REMEMBERED_CELLS = 4096
+REMEMBERED_CELLS = 4096
 
-_MAGIC_LINE = re.compile(r"^(\s*)(!|%(?:pip|cd|matplotlib)\b)(.*)$", re.DOTALL)
-_UNKNOWN_MAGIC = re.compile(r"^\s*(%%?[A-Za-z_]\w*)")
-_CELL_MAGIC = re.compile(r"\A\s*%%(?:bash|sh)[^\S\n]*(?:\n|\Z)(.*)\Z", re.DOTALL)
+_NAME = r"[A-Za-z_][\w.]*"
+# `!command`, `!!command`, `%name …`; also behind the colon of a block on the same line.
+_LINE_MAGIC = re.compile(
+    rf"^(\s*(?:(?:if|elif|else|for|while|with|try|except|finally|def)\b.*?:\s+)?)"
+    rf"(!!?|%%?{_NAME})(.*)$", re.DOTALL)
+_ASSIGNED_MAGIC = re.compile(rf"^(\s*[^=!#%]+?\s*=\s*)(!!?|%{_NAME})(.*)$", re.DOTALL)
+_HELP_BEFORE = re.compile(r"^(\s*)(\?\??)\s*([^\s?#][^?#]*?)\s*;?\s*(?:#.*)?$")
+_HELP_AFTER = re.compile(r"^(\s*)([^\s?#!][^?#]*?)\s*(\?\??)\s*;?\s*(?:#.*)?$")
+# Only as the first line, but for blank ones and comments.
+_CELL_MAGIC = re.compile(rf"\A((?:[^\S\n]*(?:#[^\n]*)?\n)*)[^\S\n]*%%(!|{_NAME})([^\n]*)(?:\n|\Z)")
+_PROMPTED = re.compile(r"\A\s*(?:>>>(?: |$)|In \[\d+\]: ?)", re.MULTILINE)
+_PROMPT = re.compile(r"^\s*(?:>>>|\.\.\.|In \[\d+\]:|\.{3,}:)(?: |$)")
 
 _FUTURES = 0
 for _name in __future__.all_feature_names:
@@ -29,7 +38,9 @@ _TREE = ast.PyCF_ONLY_AST | _AWAIT
 
 
 class Cell(NamedTuple):
-    statements: CodeType | None
+    """Statements with a top-level await stand apart from those without."""
+
+    statements: tuple[CodeType, ...]
     value: CodeType | None
 
 
@@ -37,16 +48,25 @@ class Compiler:
     """Keeps what one cell leaves to the next: its number, and `from __future__` imports."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
         self._futures = 0
+
+    @property
+    def name(self) -> str:
+        """Of the cell that was compiled last."""
+        return f"<cell {self.count}>"
 
     def compile(self, source: str) -> Cell:
         """Raises what compiling raises: SyntaxError, and for odd input also others."""
-        self._count += 1
-        name = f"<cell {self._count}>"
+        self.count += 1
+        name = f"<cell {self.count}>"
         source = dedent(source)
         _remember(name, source)
         return self._compile_line(source, name) or self._compile_cell(source, name)
+
+    def compile_part(self, source: str, lines_before: int) -> Cell:
+        """A part of the last cell: what a magic was given to run."""
+        return self._compile_cell("\n" * lines_before + source, self.name)
 
     def rehearse(self) -> list[Cell]:
         """The same steps in all their kinds, leaving no trace."""
@@ -64,19 +84,28 @@ class Compiler:
         except Exception:
             return None
         self._futures |= code.co_flags & _FUTURES
-        return Cell(code, None)
+        return Cell((code,), None)
 
     def _compile_cell(self, source: str, name: str) -> Cell:
-        return self._compile_tree(self._parse(source, name), source, name)
+        if _PROMPTED.match(source):
+            source = without_prompts(source)
+        tree = self._parse(source, name)
+        if "class " in source:
+            remember_classes(tree, name)
+        return self._compile_tree(tree, source, name)
 
     def _parse(self, source: str, name: str) -> ast.Module:
-        whole_cell = _CELL_MAGIC.match(source) if source.lstrip().startswith("%%") else None
+        whole_cell = _CELL_MAGIC.match(source) if "%%" in source else None
         if whole_cell is not None:
-            source = f"{MAGIC_NAME}('%%bash', {whole_cell[1]!r})"
+            before, magic, line = whole_cell.groups()
+            lines_before = before.count("\n")
+            body = source[whole_cell.end():]
+            source = "\n" * lines_before + (
+                f"{MAGIC_NAME}({'%%' + magic!r}, {line.strip()!r}, {body!r}, {lines_before + 1})")
         try:
             return self._parse_python(source, name)
         except SyntaxError as error:
-            if "!" not in source and "%" not in source:
+            if not ("!" in source or "%" in source or "?" in source):
                 raise
             first_error = error
         return self._parse_with_magics(source, name, first_error)
@@ -86,36 +115,16 @@ class Compiler:
         return tree
 
     def _parse_with_magics(self, source: str, name: str, error: SyntaxError) -> ast.Module:
-        # A shell line is never valid Python, so the parser itself says where one is, and lines that
-        # only look like one, in a string or in the middle of an expression, are left alone.
+        # A magic is never valid Python, so the parser itself says where one is, and lines that only
+        # look like one, in a string or in the middle of an expression, are left alone.
         lines = source.split("\n")
         while True:
-            if not self._replace_magic(lines, (error.lineno or 0) - 1, name):
+            if not _replace_magic(lines, (error.lineno or 0) - 1):
                 raise error
             try:
                 return self._parse_python("\n".join(lines), name)
             except SyntaxError as next_error:
                 error = next_error
-
-    def _replace_magic(self, lines: list[str], at: int, name: str) -> bool:
-        if not 0 <= at < len(lines):
-            return False
-        magic = _MAGIC_LINE.match(lines[at])
-        if magic is None:
-            unknown = _UNKNOWN_MAGIC.match(lines[at])
-            if unknown is not None:
-                raise SyntaxError(
-                    f"{unknown[1]} is not known here; what is: {KNOWN_MAGICS}",
-                    (name, at + 1, lines[at].index("%") + 1, lines[at]))
-            return False
-        indent, kind, rest = magic.groups()
-        last = at
-        while rest.endswith("\\") and last + 1 < len(lines):
-            last += 1
-            rest = rest[:-1] + lines[last]
-            lines[last] = ""  # so that the lines after keep their numbers
-        lines[at] = f"{indent}{MAGIC_NAME}({kind!r}, {rest.strip()!r})"
-        return True
 
     def _compile_tree(self, tree: ast.Module, source: str, name: str) -> Cell:
         value = None
@@ -124,14 +133,79 @@ class Compiler:
         if isinstance(last, ast.Expr) and not _silenced(source, last):
             body.pop()
             value = ast.Expression(last.value)
-        flags = _AWAIT | self._futures
-        statements = None
+        statements: tuple[CodeType, ...] = ()
         if body:
-            statements = compile(tree, name, "exec", flags, True)
-            self._futures |= statements.co_flags & _FUTURES
+            whole = self._compile_statements(tree, name)
+            if whole.co_flags & inspect.CO_COROUTINE:
+                # The event loop runs only while a statement awaits; one that does not may start it
+                # itself, by asyncio.run.
+                statements = tuple(
+                    self._compile_statements(ast.Module([statement], []), name)
+                    for statement in body)
+            else:
+                statements = (whole,)
         if value is None:
             return Cell(statements, None)
-        return Cell(statements, compile(value, name, "eval", flags | self._futures, True))
+        return Cell(statements, compile(value, name, "eval", _AWAIT | self._futures, True))
+
+    def _compile_statements(self, tree: ast.Module, name: str) -> CodeType:
+        code: CodeType = compile(tree, name, "exec", _AWAIT | self._futures, True)
+        self._futures |= code.co_flags & _FUTURES
+        return code
+
+
+def _replace_magic(lines: list[str], at: int) -> bool:
+    """Puts a call in the place of the magic on that line; False if there is none."""
+    if not 0 <= at < len(lines):
+        return False
+    line = lines[at]
+    magic = _LINE_MAGIC.match(line) or _ASSIGNED_MAGIC.match(line)
+    if magic is None:
+        return _replace_help(lines, at)
+    before, kind, rest = magic.groups()
+    if magic.re is _ASSIGNED_MAGIC and kind == "!":
+        kind = "!="
+    if kind.startswith("%") and rest[:1] not in ("", " ", "\t", "?", "\\"):
+        return False  # %name(…) is no magic
+    last = at
+    while rest.endswith("\\") and last + 1 < len(lines):
+        last += 1
+        rest = rest[:-1] + lines[last]
+        lines[last] = ""  # so that the lines after keep their numbers
+    if kind.startswith("%") and rest.strip() in ("?", "??"):
+        kind, rest = rest.strip(), kind
+    lines[at] = f"{before}{MAGIC_NAME}({kind!r}, {rest.strip()!r}, None, {at})"
+    return True
+
+
+def _replace_help(lines: list[str], at: int) -> bool:
+    before = _HELP_BEFORE.match(lines[at])
+    if before is not None:
+        indent, marks, wanted = before.groups()
+    else:
+        after = _HELP_AFTER.match(lines[at])
+        if after is None:
+            return False
+        indent, wanted, marks = after.groups()
+    lines[at] = f"{indent}{MAGIC_NAME}({marks!r}, {wanted!r}, None, {at})"
+    return True
+
+
+def without_prompts(source: str) -> str:
+    """As a notebook takes it: a session of Python or IPython, copied with its prompts."""
+    lines = source.split("\n")
+    stripped = "\n".join(_PROMPT.sub("", line) for line in lines)
+    try:
+        compile(stripped, "<cell>", "exec", _TREE, True)
+    except (SyntaxError, ValueError):
+        # What is printed between the prompts was copied too.
+        alone = "\n".join(_PROMPT.sub("", line) if _PROMPT.match(line) else "" for line in lines)
+        try:
+            compile(alone, "<cell>", "exec", _TREE, True)
+        except (SyntaxError, ValueError):
+            return stripped
+        return alone
+    return stripped
 
 
 def dedent(source: str) -> str:
@@ -166,6 +240,55 @@ def _remember(name: str, source: str) -> None:
     # No modification time: then linecache never looks for a file of that name.
     cache = linecache.cache
     cache[name] = (len(source), None, source.splitlines(True), name)
-    oldest = f"<cell {int(name[6:-1]) - _REMEMBERED_CELLS}>"
+    oldest = f"<cell {int(name[6:-1]) - REMEMBERED_CELLS}>"
     if oldest in cache:
         del cache[oldest]
+
+
+# The source of classes
+
+_classes: dict[tuple[str, int], str] = {}
+_latest_classes: dict[str, str] = {}
+_file_of = inspect.getfile
+
+
+def remember_classes(tree: ast.Module, name: str) -> None:
+    """A class knows its module and no file, and ours has none. So it is kept which cell wrote it,
+    for inspect.getsource."""
+    pending: list[tuple[ast.AST, str]] = [(tree, "")]
+    while pending:
+        node, prefix = pending.pop()
+        if isinstance(node, ast.ClassDef):
+            _keep(_classes, (prefix + node.name, _first_line(node)), name)
+            _keep(_latest_classes, prefix + node.name, name)
+            prefix += f"{node.name}."
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            prefix += f"{node.name}.<locals>."
+        elif isinstance(node, ast.expr):
+            continue
+        pending.extend((child, prefix) for child in ast.iter_child_nodes(node))
+
+
+def _first_line(node: ast.ClassDef) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+
+
+def _keep(cells: dict, key: object, name: str) -> None:  # type: ignore[type-arg]
+    cells.pop(key, None)
+    cells[key] = name
+    if len(cells) > REMEMBERED_CELLS:
+        del cells[next(iter(cells))]
+
+
+def _getfile(object):  # type: ignore[no-untyped-def]
+    """inspect.getfile, which also knows the cells."""
+    if isinstance(object, type) and object.__module__ == "__main__":
+        line = vars(object).get("__firstlineno__")
+        name = _classes.get((object.__qualname__, line)) if type(line) is int else None
+        name = name or _latest_classes.get(object.__qualname__)
+        if name is not None and name in linecache.cache:
+            return name
+    return _file_of(object)
+
+
+inspect.getfile = _getfile

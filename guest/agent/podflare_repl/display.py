@@ -16,11 +16,14 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
+from podflare_repl import pictures
 from podflare_wire.frames import MAX_PAYLOAD
 
 HOOK_SECONDS = 5.0
 MAX_TEXT = 100_000
 MAX_BUNDLE = MAX_PAYLOAD - 4096
+# A picture larger than this, as text, is made smaller: what passes results on to models takes no more.
+MAX_PICTURE = 1_500_000
 _MAX_ITEMS = 10_000
 _MAX_FORMS = 32
 _MAX_MIME = 200
@@ -36,7 +39,7 @@ _HOOKS = (
     ("_repr_latex_", "text/latex"),
     ("_repr_json_", "application/json"),
 )
-_SCALARS = frozenset({int, float, bool, complex})
+SCALARS = frozenset({int, float, bool, complex})
 _TEXTS = (str, bytes, bytearray)
 _COLLECTIONS = (list, tuple, set, frozenset, dict)
 
@@ -46,13 +49,17 @@ _to_json = json.JSONEncoder().encode
 _plain_repr = object.__repr__
 
 
+# What code has registered by get_ipython().display_formatter: by mime type, then by type.
+formatters: dict[str, dict[type, Callable[[Any], Any]]] = {}
+
+
 class _TooSlow(BaseException):
     """Not an Exception, so that a hook which catches those does not catch this."""
 
 
 def payload_of(value: Any) -> bytes:
     """The payload of a RESULT. Raises nothing but KeyboardInterrupt."""
-    if type(value) in _SCALARS:
+    if type(value) in SCALARS:
         try:
             return b'{"text/plain":%s}' % _quote(repr(value)).encode()
         except ValueError:
@@ -63,6 +70,30 @@ def payload_of(value: Any) -> bytes:
 def bundle_of(value: Any) -> Bundle:
     with _time_limit():
         return _render(value)
+
+
+def shows_itself(value: Any) -> bool:
+    """Calls the value's `_ipython_display_`, which displays it; False if it has none that works."""
+    hook = getattr(type(value), "_ipython_display_", None)
+    if hook is None or isinstance(value, type):
+        return False
+    try:
+        with _time_limit():
+            hook(value)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return False  # it is shown as any other value
+    return True
+
+
+def bundle_of_data(data: dict[Any, Any]) -> Bundle:
+    """For `display(data, raw=True)`: forms that are made already."""
+    bundle: Bundle = {}
+    for mime, form in data.items():
+        _add(bundle, mime, form)
+    bundle.setdefault("text/plain", "")
+    return bundle
 
 
 def encode(bundle: Bundle) -> bytes:
@@ -115,8 +146,11 @@ def _on_alarm(_signal: int, _frame: FrameType | None) -> None:
 def _render(value: Any) -> Bundle:
     bundle: Bundle = {}
     try:
-        if type(value) not in _TEXTS and not isinstance(value, type):
+        if pictures.is_image(value):
+            bundle.update(pictures.bundle_of(value, MAX_PICTURE))
+        elif type(value) not in _TEXTS and not isinstance(value, type):
             _call_hooks(value, bundle)
+            pictures.fit(bundle, MAX_PICTURE)
         bundle["text/plain"] = bundle.get("text/plain") or _text(value)
     except _TooSlow:
         bundle.setdefault(
@@ -132,9 +166,13 @@ def _call_hooks(value: Any, bundle: Bundle) -> None:
     # Looked up on the class, as Python does with its own: a mock, or a remote object, has every
     # attribute.
     kind = type(value)
+    if formatters:
+        _call_registered(value, bundle)
     whole = getattr(kind, "_repr_mimebundle_", None)
     if whole is not None:
-        made = _call(whole, value)
+        made = _call(whole, value, include=None, exclude=None)
+        if made is None:
+            made = _call(whole, value)  # not all take what IPython gives them
         if type(made) is tuple and made:
             made = made[0]  # the second is metadata
         if isinstance(made, dict):
@@ -147,9 +185,17 @@ def _call_hooks(value: Any, bundle: Bundle) -> None:
             _add(bundle, mime, data[0] if type(data) is tuple and data else data)
 
 
-def _call(hook: Callable[[Any], Any], value: Any) -> Any:
+def _call_registered(value: Any, bundle: Bundle) -> None:
+    for mime, by_type in formatters.items():
+        for kind in type(value).__mro__:
+            if kind in by_type:
+                _add(bundle, mime, _call(by_type[kind], value))
+                break
+
+
+def _call(hook: Callable[..., Any], value: Any, **options: Any) -> Any:
     try:
-        return hook(value)
+        return hook(value, **options)
     except (KeyboardInterrupt, _TooSlow):
         raise
     except BaseException:

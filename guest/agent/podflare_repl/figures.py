@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
+from collections.abc import Callable
 from io import BytesIO
 from types import ModuleType
 from typing import Any
 
+from podflare_repl.display import MAX_PICTURE
+from podflare_repl.imports import when_imported
+
 _BACKEND = "podflare_repl.podflare_inline"
+_LEAST_DPI = 4.0
 
 Publish = Callable[[dict[str, str]], None]
 _publish: Publish | None = None
@@ -23,36 +24,14 @@ def install(publish: Publish) -> None:
     """Figures go to `publish` from now on."""
     global _publish
     _publish = publish
-    sys.meta_path.insert(0, _BackendChooser())
+    when_imported("matplotlib", _choose_backend)
 
 
-class _BackendChooser(MetaPathFinder):
-    """Names our backend to matplotlib when that is imported.
-
-    The variable MPLBACKEND would do the same, but every Python program that the code starts would
-    inherit it, and not find the backend.
-    """
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != "matplotlib":
-            return None
-        sys.meta_path.remove(self)
-        spec = find_spec(fullname)
-        if spec is None or spec.loader is None:
-            sys.meta_path.insert(0, self)  # it may be installed later
-            return spec
-        if "MPLBACKEND" in os.environ:
-            return spec
-        run_module = spec.loader.exec_module
-
-        def run_and_choose(module: ModuleType) -> None:
-            run_module(module)
-            module.rcParams["backend"] = f"module://{_BACKEND}"
-
-        setattr(spec.loader, "exec_module", run_and_choose)
-        return spec
+def _choose_backend(matplotlib: ModuleType) -> None:
+    # The variable MPLBACKEND would do the same, but every Python program that the code starts would
+    # inherit it, and not find the backend.
+    if "MPLBACKEND" not in os.environ:
+        matplotlib.rcParams["backend"] = f"module://{_BACKEND}"
 
 
 def is_figure(value: Any) -> bool:
@@ -69,7 +48,7 @@ def show(figure: Any) -> None:
             if manager.canvas.figure is figure:
                 pyplot.Gcf.destroy(number)
     if _publish is not None:
-        _publish(_bundle(figure))
+        _publish(bundle_of(figure))
 
 
 def show_open() -> None:
@@ -81,7 +60,20 @@ def show_open() -> None:
         show(pyplot.Gcf.figs[min(pyplot.Gcf.figs)].canvas.figure)
 
 
-def _bundle(figure: Any) -> dict[str, str]:
+def bundle_of(figure: Any) -> dict[str, str]:
+    """At a smaller resolution than its own if it would not fit in a result."""
+    setting = sys.modules["matplotlib"].rcParams["savefig.dpi"]
+    dpi = wanted = float(figure.dpi if setting == "figure" else setting)
+    note = ""
+    while True:
+        picture = _draw(figure, dpi)
+        if len(picture) <= MAX_PICTURE or dpi <= _LEAST_DPI:
+            return {"image/png": picture, "text/plain": f"{figure!r}{note}"}
+        dpi = max(_LEAST_DPI, min(0.8, 0.95 * (MAX_PICTURE / len(picture)) ** 0.5) * dpi)
+        note = f"\n[drawn at {dpi:.0f} dpi instead of {wanted:.0f}, to fit in a result]"
+
+
+def _draw(figure: Any, dpi: float) -> str:
     picture = BytesIO()
-    figure.savefig(picture, format="png", bbox_inches="tight")
-    return {"image/png": b64encode(picture.getvalue()).decode(), "text/plain": repr(figure)}
+    figure.savefig(picture, format="png", bbox_inches="tight", dpi=dpi)
+    return b64encode(picture.getvalue()).decode()

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # signal.getsignal without its dressing, which for every handler tries and fails to make an enum of
 # it.
@@ -23,12 +25,19 @@ from podflare_wire.mailbox import SIGNAL, Mailbox
 _MAIN_THREAD = threading.get_ident()
 
 
+class Overdue(KeyboardInterrupt):
+    """A call that waits for its turn is interrupted, while a task of the event loop keeps it
+    waiting. The task is broken off; the call finds its interrupt when it begins."""
+
+
 class Interrupts:
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
         self._running = 0
         self._deferred = False
         self._delivered = False
+        self._last = 0
+        self._between_calls = False
         signal.signal(SIGNAL, self._on_signal)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -47,13 +56,22 @@ class Interrupts:
         if getsignal(SIGNAL) != self._on_signal:
             signal.signal(SIGNAL, self._on_signal)
         self._delivered = False
-        self._running = call
+        self._running = self._last = call
         # Read after the line above and written before the signal is sent: one side always sees it.
         if self._mailbox.interrupted_call == call:
             self._deliver()
 
     def end(self) -> None:
         self._running = 0
+
+    @contextmanager
+    def between_calls(self) -> Iterator[None]:
+        """Within, tasks of the event loop run, and may be broken off by Overdue."""
+        self._between_calls = True
+        try:
+            yield
+        finally:
+            self._between_calls = False
 
     def defer(self) -> None:
         """Until `undefer`, an interrupt waits: a frame must not be cut in the middle."""
@@ -75,6 +93,9 @@ class Interrupts:
         if self._running and not self._deferred:
             if self._mailbox.interrupted_call == self._running:
                 self._deliver()
+        elif self._between_calls and self._mailbox.interrupted_call > self._last:
+            self._between_calls = False
+            raise Overdue
 
     def _deliver(self) -> None:
         if not self._delivered:

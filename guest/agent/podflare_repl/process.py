@@ -21,13 +21,15 @@ from typing import Any
 
 import builtins
 
-from podflare_repl import display, figures, streams, variables
+from podflare_repl import capture, figures, forms, ipython, renderers, streams, variables
 from podflare_repl.cells import MAGIC_NAME
 from podflare_repl.environment import Environment
-from podflare_repl.interrupts import Interrupts
+from podflare_repl.event_loop import EventLoop
+from podflare_repl.interrupts import Interrupts, Overdue
+from podflare_repl.magics import Magics
 from podflare_repl.reseed import reseed
+from podflare_repl.results import History, Results
 from podflare_repl.run import Runner, exit_code_of, failure_line, failure_of
-from podflare_repl.shell import magic
 from podflare_repl.surroundings import Surroundings
 from podflare_wire.frames import (
     CLOSED,
@@ -69,12 +71,23 @@ class Repl:
         module.__dict__["__builtins__"] = builtins
         sys.modules["__main__"] = module
         self._namespace = module.__dict__
-        self._runner = Runner(self._namespace, self._show_last)
+        self._results = Results(self._publish)
+        self._loop = EventLoop()
+        history = History()
+        self._runner = Runner(self._namespace, self._show_last, self._loop, history)
         self._environment = Environment()
         self._surroundings = Surroundings(module)
-        builtins.display = self._display  # type: ignore[attr-defined]
-        setattr(builtins, MAGIC_NAME, magic)
-        figures.install(lambda bundle: self._publish(display.encode(bundle)))
+        magics = Magics(self._namespace, self._runner.run_part, self._results, history)
+        ipython.install(ipython.Shell(
+            self._namespace, self._results, history, magics, self._runner.run_part))
+        capture.install(self._results)
+        for name, value in (
+                ("display", ipython.display), ("get_ipython", ipython.get_ipython),
+                ("HTML", forms.HTML), ("Markdown", forms.Markdown), (MAGIC_NAME, magics.call)):
+            setattr(builtins, name, value)
+        figures.install(self._results.publish)
+        renderers.install(self._results.publish)
+        self._loop.install()
         os.register_at_fork(after_in_child=self._become_child)
 
     def say_ready(self) -> None:
@@ -83,9 +96,13 @@ class Repl:
     def serve(self) -> None:
         while True:
             try:
+                with self._interrupts.between_calls():
+                    self._loop.wait(self._control)
                 chunk = self._control.recv(READ_SIZE)
             except MemoryError:
                 raise  # the code has left itself no room, by RLIMIT_AS: not even to be asked
+            except Overdue:
+                continue
             except BaseException:
                 # A signal handler of the user's code, or a Ctrl-C of its children, between two
                 # calls.
@@ -127,6 +144,7 @@ class Repl:
             closed = self._run(stream, request["code"])
         else:
             closed = self._run_elsewhere(stream, request["code"], env or {}, cwd)
+        self._results.end_cell()
         self._tail = None
         tail.append(frame(CLOSED, stream, closed))
         self._send(b"".join(tail))
@@ -198,18 +216,11 @@ class Repl:
     # Values
 
     def _show_last(self, value: Any) -> None:
-        if figures.is_figure(value):
-            figures.show(value)
-        elif self._tail is not None and not self._forked:
-            self._tail.append(frame(RESULT, self._call, display.payload_of(value)))
+        self._results.show(value, self._append)
 
-    def _display(self, *values: Any, **_options: Any) -> None:
-        """Shows values at once, as the last value of a cell is shown."""
-        for value in values:
-            if figures.is_figure(value):
-                figures.show(value)
-            else:
-                self._publish(display.payload_of(value))
+    def _append(self, payload: bytes) -> None:
+        if self._tail is not None and not self._forked:
+            self._tail.append(frame(RESULT, self._call, payload))
 
     def _publish(self, payload: bytes) -> None:
         if not self._forked:

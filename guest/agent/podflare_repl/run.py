@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from podflare_repl import figures
 from podflare_repl.cells import Cell, Compiler
+from podflare_repl.event_loop import EventLoop
+from podflare_repl.magics import Scope
+from podflare_repl.results import History
 from podflare_repl.streams import flush_replaced, write_error
 
 _COROUTINE = inspect.CO_COROUTINE
@@ -30,27 +33,42 @@ class Failure(NamedTuple):
 
 
 class Runner:
-    """Runs cells in one namespace; the event loop for top-level `await` lives as long."""
+    """Runs cells in one namespace, with the event loop and the history that live as long."""
 
-    def __init__(self, namespace: dict[str, Any], show: Callable[[Any], None]) -> None:
+    def __init__(
+        self, namespace: dict[str, Any], show: Callable[[Any], None], loop: EventLoop,
+        history: History
+    ) -> None:
         self._namespace = namespace
         self._show = show
         sys.displayhook = self._show_value
         self._compiler = Compiler()
-        self._async_runner: Any = None
+        self._loop = loop
+        self._history = history
 
     def run(self, source: str) -> None:
         """Raises whatever the code raises."""
+        self._history.begin(source)
         self._run(self._compiler.compile(source), self._namespace)
+
+    def run_part(self, source: str, scope: Scope) -> Any:
+        """A part of the running cell, for a magic; the value of its last expression."""
+        cell = self._compiler.compile_part(source, scope.line)
+        for statements in cell.statements:
+            self._evaluate(statements, scope.globals, scope.locals)
+        if cell.value is None:
+            return None
+        return self._evaluate(cell.value, scope.globals, scope.locals)
 
     def rehearse(self) -> None:
         for cell in self._compiler.rehearse():
             self._run(cell, {})
 
     def _run(self, cell: Cell, namespace: dict[str, Any]) -> None:
+        self._loop.begin_cell()
         try:
-            if cell.statements is not None:
-                self._evaluate(cell.statements, namespace)
+            for statements in cell.statements:
+                self._evaluate(statements, namespace)
             if cell.value is not None:
                 self._show_value(self._evaluate(cell.value, namespace))
         except (Exception, SystemExit):
@@ -61,20 +79,16 @@ class Runner:
 
     def _show_value(self, value: Any) -> None:
         if value is not None:
+            self._history.keep(value)
             self._show(value)
 
-    def _evaluate(self, code: Any, namespace: dict[str, Any]) -> Any:
-        value = eval(code, namespace)
+    def _evaluate(
+        self, code: Any, globals_: dict[str, Any], locals_: dict[str, Any] | None = None
+    ) -> Any:
+        value = eval(code, globals_, locals_)
         if code.co_flags & _COROUTINE:
-            return self._await(value)
+            return self._loop.run(value)
         return value
-
-    def _await(self, coroutine: Any) -> Any:
-        if self._async_runner is None:
-            import asyncio  # only here: it is slow to import
-
-            self._async_runner = asyncio.Runner()
-        return self._async_runner.run(coroutine)
 
 
 def _bring_out() -> None:
@@ -115,20 +129,16 @@ def _format(error: BaseException) -> str:
 
 
 def _users_frames(frames: TracebackType | None) -> TracebackType | None:
-    """Without what is ours: above the code, asyncio's included, and below it, where an interrupt
-    came."""
+    """Without what is ours: above the code, asyncio's included, below it, where an interrupt came,
+    and within, where a magic runs code."""
     above = [frame for frame in _each(frames) if _file(frame).startswith("<cell")]
     # None of a cell: the code did not compile, or a figure could not be drawn at the end.
     if not above:
         above = [frame for frame in _each(frames) if not _is_ours(frame)]
-    begin = above[0] if above else None
-    last = None
-    for frame in _each(begin):
-        if not _is_ours(frame):
-            last = frame
-    if last is not None:
-        last.tb_next = None
-    return begin
+    users = [frame for frame in _each(above[0] if above else None) if not _is_ours(frame)]
+    for frame, next_frame in zip(users, [*users[1:], None]):
+        frame.tb_next = next_frame
+    return users[0] if users else None
 
 
 def _each(frames: TracebackType | None) -> Iterator[TracebackType]:

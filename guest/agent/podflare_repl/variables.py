@@ -254,6 +254,12 @@ def _own_words(value: Any) -> str:
     return _repr(value)
 
 
+def shown(value: Any) -> str:
+    """A line for a person."""
+    text = _short(value).replace("\n", " ")
+    return text if len(text) <= _MAX_REPR else f"{text[:_MAX_REPR - 1]}…"
+
+
 def _short(value: Any, depth: int = 0) -> str:
     kind = type(value)
     if kind is str:

@@ -1,0 +1,456 @@
+"""The habits of a notebook: magics, IPython without IPython, `_` and `Out`, help, prompts."""
+
+from __future__ import annotations
+
+import textwrap
+import unittest
+
+from host import AgentTest, Outcome
+
+
+class NotebookTest(AgentTest):
+    def cell(self, code: str) -> Outcome:
+        """Runs a cell that has to go well."""
+        outcome = self.host.run(textwrap.dedent(code))
+        self.assert_ends(outcome, "ok", 0)
+        return outcome
+
+
+class ShellLines(NotebookTest):
+    def test_python_is_put_into_a_command(self) -> None:
+        self.cell("x = 7; d = {'k': 'v'}; name = 'file'; import math")
+        for command, said in [
+                ("!echo {x} $x", "7 7"), ("!echo {d['k']} {x + 1} {len(d)}", "v 8 1"),
+                ("!echo {x:.2f} $name.txt", "7.00 file.txt"), ("!echo $$HOME_$$x", "$HOME_$x"),
+                ("!echo {{x}}", "{x}")]:
+            with self.subTest(command):
+                want = said if "$$" not in command else None
+                outcome = self.cell(command)
+                if want is not None:
+                    self.assertEqual(outcome.stdout, want + "\n")
+
+    def test_what_is_bashs_own_stays(self) -> None:
+        self.cell("x = 7; a = 1; b = 2")
+        for command, said in [
+                ("!echo ab | awk '{print $1}'", "ab"), ("!A=5; echo ${A} ${A:-x} $A", "5 5 5"),
+                ("!echo f{1,2}.txt {1..3} {a,b}", "f1.txt f2.txt 1 2 3 a b"),
+                ("!echo $((1+1)) $(echo in)", "2 in"), ("!echo ab | awk '{print}'", "ab"),
+                ("!echo '{\"k\": 1}' | tr -d ' '", '{"k":1}')]:
+            with self.subTest(command):
+                self.assertEqual(self.cell(command).stdout, said + "\n")
+
+    def test_local_names_are_put_into_a_command_of_a_function(self) -> None:
+        outcome = self.cell("""\
+            def greet(who):
+                for n in range(2):
+                    !echo {who} {n}
+            greet('you')""")
+        self.assertEqual(outcome.stdout, "you 0\nyou 1\n")
+
+    def test_the_exit_code_of_a_command_is_said_and_the_cell_goes_on(self) -> None:
+        outcome = self.cell("!exit 4\nprint('on', _exit_code)")
+        self.assertEqual((outcome.stdout, outcome.stderr), ("on 4\n", "[exit code 4]\n"))
+        self.assertEqual(self.cell("!true\n_exit_code").value, "0")
+        self.assertIn("[exit code 137]", self.cell("!kill -9 $$$$").stderr)
+
+    def test_output_is_assigned_as_lines(self) -> None:
+        self.cell("files = !printf 'b.py\\na.txt\\n'")
+        outcome = self.cell("files, files.n, files.s, files.grep('py'), type(files[0])")
+        self.assertEqual(
+            outcome.value,
+            "(['b.py', 'a.txt'], 'b.py\\na.txt', 'b.py a.txt', ['b.py'], <class 'str'>)")
+        self.assertEqual(self.cell("!!printf 'x\\ny'").value, "['x', 'y']")
+        self.assertEqual(self.cell("a, b = !printf '1\\n2'\na + b").value, "'12'")
+        self.assertEqual(self.cell("d = {}\nd['k'] = !echo in\nd").value, "{'k': ['in']}")
+        outcome = self.cell("x = !echo no >&2; exit 3\nx")
+        self.assertEqual((outcome.value, outcome.stderr), ("['no']", "[exit code 3]\n"))
+
+    def test_commands_stand_in_every_place(self) -> None:
+        outcome = self.cell("""\
+            if True: !echo one
+            for i in range(2):
+                x = !echo {i}
+                print(x[0])
+            try:
+                !echo three
+            finally:
+                !echo \\
+                    four
+            text = '''
+            !no
+            %no
+            no?
+            '''
+            print('five')""")
+        self.assertEqual(outcome.stdout, "one\n0\n1\nthree\nfour\nfive\n")
+
+    def test_what_a_command_writes_goes_where_print_goes(self) -> None:
+        outcome = self.cell("""\
+            import contextlib, io
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                !echo hidden
+            out.getvalue()""")
+        self.assertEqual((outcome.stdout, outcome.value), ("", "'hidden\\n'"))
+
+    def test_a_command_of_any_length_runs(self) -> None:
+        outcome = self.cell("%%bash\nx='" + "y" * 300_000 + "'\necho ${#x}")
+        self.assertEqual(outcome.stdout, "300000\n")
+
+
+class LineMagics(NotebookTest):
+    def test_time_runs_and_says_how_long(self) -> None:
+        outcome = self.cell("%time x = sum(range(10))\nx")
+        self.assertRegex(outcome.stdout, r"CPU times: .*\nWall time: [\d.]+ .?s\n")
+        self.assertEqual(outcome.value, "45")
+        self.assertEqual(self.cell("%time 6 * 7").value, "42")
+        self.assertEqual(self.cell("y = %time 6 * 7\ny + 1").value, "43")
+        outcome = self.host.run("%time 1/0")
+        self.assert_ends(outcome, "error", 1)
+        self.assertIn("Wall time", outcome.stdout)
+
+    def test_timeit_measures(self) -> None:
+        said = r"\d+(\.\d+)? (ns|µs|ms) ± .* per loop \(mean ± std\. dev\. of 2 runs, 100 loops each\)"
+        self.assertRegex(self.cell("z = 3\n%timeit -n 100 -r 2 z + 1").stdout, said)
+        self.assertRegex(self.cell("%%timeit -n100 -r2 w = z\nw += 1\nw += 2").stdout, said)
+        self.assertEqual(self.cell("t = %timeit -o -q -n 5 -r 1 1\nt.loops").value, "5")
+        outcome = self.cell("def f(k):\n    %timeit -n 10 -r 1 k + 1\nf(1)")
+        self.assertIn("per loop", outcome.stdout)
+
+    def test_directories(self) -> None:
+        outcome = self.cell("%mkdir -p deep\n%cd deep\nhere = %pwd\n%cd -q -\nhere.split('/')[-1]")
+        self.assertEqual(outcome.value, "'deep'")
+        self.assertEqual(self.cell("%pwd").value, repr(str(self.host.home)))
+        self.assertIn("deep", self.cell("%ls").stdout)
+        where = self.cell("where = 'deep'\n%cd {where}\n%cd").stdout
+        self.assertEqual(where, f"{self.host.home}/deep\n{self.host.home}\n")
+
+    def test_environment(self) -> None:
+        self.assertEqual(self.cell("%env ONE=1\n%env TWO two words\n%set_env THREE '3'").stdout,
+                         "env: ONE=1\nenv: TWO=two words\nenv: THREE=3\n")
+        self.assertEqual(self.cell("!echo $ONE-$TWO-$THREE").stdout, "1-two words-3\n")
+        self.assertEqual(self.cell("%env ONE").value, "'1'")
+        self.assertEqual(self.cell("e = %env\ne['TWO']").value, "'two words'")
+
+    def test_a_file_is_written_and_run(self) -> None:
+        self.assertEqual(self.cell("%%writefile prog.py\nimport sys\nnamed = __name__\n"
+                                   "print(sys.argv[1:])").stdout, "Writing prog.py\n")
+        outcome = self.cell("%run prog.py one 'two words'\nnamed")
+        self.assertEqual((outcome.stdout, outcome.value),
+                         ("['one', 'two words']\n", "'__main__'"))
+        self.assertEqual(self.cell("%%writefile -a prog.py\nsys.exit(0)").stdout,
+                         "Appending to prog.py\n")
+        self.cell("%run prog")
+        self.assertEqual(self.cell("%%file prog.py\n1").stdout, "Overwriting prog.py\n")
+        self.assertEqual(self.cell("%cat prog.py").stdout, "1\n")
+        self.assert_ends(self.host.run("%%writefile\nx"), "error", 1)
+
+    def test_an_error_in_a_file_that_is_run_shows_its_line(self) -> None:
+        self.cell("%%writefile bad.py\n\n1/0  # in the file")
+        outcome = self.host.run("%run bad.py")
+        self.assert_ends(outcome, "error", 1)
+        self.assertIn("1/0  # in the file", outcome.stderr)
+
+    def test_names(self) -> None:
+        self.cell("%reset -f")
+        self.assertEqual(self.cell("%who").stdout, "Interactive namespace is empty.\n")
+        self.cell("numbers = [1, 2]; word = 'w'")
+        self.assertEqual(self.cell("%who").stdout, "numbers\tword\n")
+        self.assertEqual(self.cell("%who_ls str").value, "['word']")
+        self.assertRegex(self.cell("%whos").stdout, r"numbers +list +\[1, 2\]")
+        self.cell("%reset -f")
+        self.assertEqual((self.host.run("word").error or {})["name"], "NameError")
+
+    def test_pip_says_its_exit_code_and_asks_nothing(self) -> None:
+        self.assertIn("[exit code", self.cell("%pip no-such-command").stderr)
+        self.assertIn("%pip install", self.cell("%conda install x").stderr)
+
+    def test_what_changes_nothing_here_is_silent(self) -> None:
+        outcome = self.cell("%load_ext autoreload\n%matplotlib inline\n"
+                            "%config InlineBackend.figure_format = 'retina'\nprint('on')")
+        self.assertEqual((outcome.stdout, outcome.stderr), ("on\n", ""))
+
+    def test_a_magic_that_is_not_known_is_passed_over_and_says_so(self) -> None:
+        outcome = self.cell("x = 1\n%nonsense about x\nprint('on')\nif x:\n    %further")
+        self.assertEqual(outcome.stdout, "on\n")
+        self.assertIn("%nonsense is not known here and was passed over", outcome.stderr)
+        self.assertEqual(outcome.stderr.count("\n"), 2)
+        outcome = self.cell("%%sql postgres://x\nselect * from t")
+        self.assertEqual(outcome.stderr.count("\n"), 1)
+        self.assertIn("%%sql is not known here: the cell did not run", outcome.stderr)
+        outcome = self.cell("%%memit\nprint('ran')")
+        self.assertEqual(outcome.stdout, "ran\n")
+        self.assertIn("%%memit is not known here; the cell ran without it", outcome.stderr)
+        self.assertIn("%%time works only as the first line", self.cell("1\n%%time\n2").stderr)
+
+    def test_a_real_syntax_error_is_still_one(self) -> None:
+        for code in ("x = = 2\n!true", "!true\nx = (1", "%time x = = 1"):
+            with self.subTest(code):
+                self.assertEqual((self.host.run(code).error or {}).get("name"), "SyntaxError")
+
+    def test_names_without_a_percent_sign_are_no_magics(self) -> None:
+        self.assertEqual((self.host.run("ls").error or {})["name"], "NameError")
+
+    def test_lsmagic_lists_them(self) -> None:
+        said = self.cell("%lsmagic").stdout
+        for name in ("%timeit", "%%writefile", "%pip"):
+            self.assertIn(name, said)
+
+
+class CellMagics(NotebookTest):
+    def test_time_of_a_cell_keeps_its_value_and_its_names(self) -> None:
+        outcome = self.cell("%%time\ntotal = 0\nfor i in range(4):\n    total += i\ntotal")
+        self.assertEqual(outcome.value, "6")
+        self.assertIn("Wall time", outcome.stdout)
+        self.assertEqual(self.cell("total + 1").value, "7")
+
+    def test_an_error_in_the_cell_shows_its_own_line(self) -> None:
+        outcome = self.host.run("# note\n%%time\nx = 1\n1/0  # here")
+        self.assert_ends(outcome, "error", 1)
+        self.assertIn("line 4", outcome.stderr)
+        self.assertIn("1/0  # here", outcome.stderr)
+        self.assertNotIn("podflare", outcome.stderr)
+
+    def test_magics_within_magics(self) -> None:
+        outcome = self.cell("%%capture out\n%%time\n!echo shell\nprint('python')")
+        self.assertEqual((outcome.stdout, outcome.results), ("", []))
+        self.assertIn("shell\npython\nCPU times", self.cell("print(out.stdout)").stdout)
+
+    def test_capture_takes_everything(self) -> None:
+        self.cell("%%capture got\nimport sys\nprint('out')\nprint('err', file=sys.stderr)\n"
+                  "display(1)\n'last'")
+        self.assertEqual(self.cell("got.stdout, got.stderr, len(got.outputs)").value,
+                         "('out\\n', 'err\\n', 2)")
+        outcome = self.cell("got.show()")
+        self.assertEqual((outcome.stdout, outcome.stderr), ("out\n", "err\n"))
+        self.assertEqual([one["text/plain"] for one in outcome.results], ["1", "'last'"])
+        outcome = self.host.run("%%capture got\nprint('kept')\n1/0")
+        self.assert_ends(outcome, "error", 1)
+        self.assertEqual(self.cell("got.stdout").value, "'kept\\n'")
+
+    def test_bash_with_its_options(self) -> None:
+        self.cell("%%bash --out o --err e\necho out; echo err >&2")
+        self.assertEqual(self.cell("o, e").value, "('out\\n', 'err\\n')")
+        self.assertEqual(self.cell("%%bash -s one 'two words'\necho $# $2").stdout, "2 two words\n")
+        outcome = self.cell("%%bash --no-raise-error\nexit 3")
+        self.assertEqual(outcome.stderr, "[exit code 3]\n")
+        self.assert_ends(self.host.run("%%sh\nexit 4"), "error", 4)
+
+    def test_other_programs(self) -> None:
+        self.assertEqual(self.cell("%%python\nprint(__name__)").stdout, "__main__\n")
+        self.assertEqual(self.cell("%%script cat -n\nx").stdout.split(), ["1", "x"])
+        self.assertEqual(self.cell("%%!\necho a\necho b").value, "['a', 'b']")
+
+    def test_forms(self) -> None:
+        for magic, mime in [("html", "text/html"), ("markdown", "text/markdown"),
+                            ("latex", "text/latex"), ("svg", "image/svg+xml"),
+                            ("javascript", "application/javascript")]:
+            with self.subTest(magic):
+                self.assertEqual(self.cell(f"%%{magic}\n<b>1</b>").results[0][mime], "<b>1</b>")
+
+
+class HelpAndPrompts(NotebookTest):
+    def test_help_tells_signature_and_text(self) -> None:
+        self.cell("def f(a, b=2):\n    'Adds.'\n    return a + b")
+        for code in ("f?", "?f", "x = 1\nf?", "f?  # note", "%pinfo f"):
+            with self.subTest(code):
+                said = self.cell(code).stdout
+                self.assertIn("Signature: f(a, b=2)", said)
+                self.assertIn("Adds.", said)
+        for code in ("f??", "??f", "%pinfo2 f"):
+            self.assertIn("return a + b", self.cell(code).stdout)
+        self.assertIn("Docstring:", self.cell("import os\nos.path.join?").stdout)
+        self.assertEqual(self.cell("nowhere?").stdout, "Object `nowhere` not found.\n")
+        self.assertIn("os.getcwd\n", self.cell("os.*cwd*?").stdout)
+
+    def test_prompts_are_stripped(self) -> None:
+        self.assertEqual(self.cell(">>> x = 1\n>>> x + 1").value, "2")
+        self.assertEqual(self.cell("In [1]: 5").value, "5")
+        self.assertEqual(self.cell(
+            "In [3]: def g():\n   ...:     return 3\n   ...:\nIn [4]: g()").value, "3")
+        outcome = self.cell(">>> for i in range(2):\n...     print(i)\n...\n>>> print('x y')\nx y")
+        self.assertEqual(outcome.stdout, "0\n1\nx y\n")
+        self.assertEqual(self.cell("s = '''\n>>> kept\n'''\ns").value, repr("\n>>> kept\n"))
+
+
+class History(NotebookTest):
+    def test_the_last_values_have_names(self) -> None:
+        self.cell("'a'")
+        self.cell("'b'")
+        self.cell("'c'")
+        self.assertEqual(self.cell("(_, __, ___)").value, "('c', 'b', 'a')")
+        self.assertEqual(self.cell("_[0]\n").value, "'c'")
+
+    def test_in_and_out_by_number(self) -> None:
+        number = int(self.cell("6 * 7\nlen(In) - 1").value or "")
+        self.assertEqual(self.cell(f"Out[{number}]").value, str(number))
+        self.assertEqual(self.cell(f"_{number} + 1").value, str(number + 1))
+        self.assertEqual(self.cell(f"In[{number}], _i{number}").value,
+                         "('6 * 7\\nlen(In) - 1', '6 * 7\\nlen(In) - 1')")
+        self.assertEqual(self.cell("_i").value, repr(f"In[{number}], _i{number}"))
+        self.assertIn("6 * 7", self.cell("%history -n").stdout)
+
+    def test_they_are_no_variables_and_give_way_to_them(self) -> None:
+        self.cell("5")
+        self.assertEqual(self.cell("[n for n in globals() if n in ('_', 'In', 'Out')]").value, "[]")
+        self.assertEqual(self.cell("for _ in range(3): pass\n_").value, "2")
+        self.cell("del _")
+
+    def test_a_large_value_is_not_kept_alive_for_out(self) -> None:
+        outcome = self.cell("""\
+            import weakref
+            class Large: pass
+            thing = Large(); gone = weakref.ref(thing)
+            thing""")
+        self.assertIsNotNone(outcome.value)
+        self.cell("n = len(In) - 2\nOut[n] is thing")
+        self.cell("1")
+        self.cell("del thing")
+        for text in ("[1]", "[2]", "[3]", "[4]"):
+            self.cell(text)
+        self.assertEqual(self.cell("gone() is None").value, "True")
+        outcome = self.host.run("Out[n]")
+        self.assertIn("was large and is gone", outcome.stderr)
+        self.assertEqual(self.cell("Out[len(In) - 6]").value, "[2]")
+
+
+class IPythonWithoutIPython(NotebookTest):
+    def test_display_and_its_forms(self) -> None:
+        outcome = self.cell("""\
+            from IPython.display import display, HTML, Markdown, JSON, Latex, Math, SVG, Code
+            from IPython.display import Javascript, Image, IFrame, Audio, Video
+            display(HTML('<b>x</b>')); display(Markdown('*m*'), Latex('$x$'), Math('x'))
+            display(JSON({'a': 1})); display(SVG('<svg/>')); display(Javascript('go()'))
+            display(Code('x = 1', language='python'))
+            display(Image(data=b'\\x89PNG....')); display(IFrame('http://x', 10, 20))
+            display(Audio([0.0, 0.5, -0.5], rate=8000)); display(Video('http://x/v.mp4'))
+            HTML('last')""")
+        mimes = ["text/html", "text/markdown", "text/latex", "text/latex", "application/json",
+                 "image/svg+xml", "application/javascript", "text/html", "image/png", "text/html",
+                 "text/html", "text/html", "text/html"]
+        self.assertEqual(len(outcome.results), len(mimes))
+        for result, mime in zip(outcome.results, mimes):
+            self.assertIn(mime, result)
+        self.assertEqual(outcome.results[0]["text/html"], "<b>x</b>")
+        self.assertEqual(outcome.results[4]["application/json"], '{"a": 1}')
+        self.assertIn("data:audio/wav;base64,UklGR", outcome.results[10]["text/html"])
+        self.assertEqual(outcome.results[-1]["text/html"], "last")
+
+    def test_html_and_markdown_need_no_import(self) -> None:
+        self.assertEqual(self.cell("HTML('x')").results[0]["text/html"], "x")
+        self.assertEqual(self.cell("Markdown('x')").results[0]["text/markdown"], "x")
+
+    def test_every_way_to_import_it(self) -> None:
+        for code in ("import IPython\nIPython.display.display(1)",
+                     "from IPython import display\ndisplay.display(1)",
+                     "from IPython.core.display import display, HTML\ndisplay(1)",
+                     "import IPython.display as d\nd.display(1)",
+                     "from IPython import get_ipython\nget_ipython().run_cell('1');"):
+            with self.subTest(code):
+                self.assertEqual(self.cell(code).results, [{"text/plain": "1"}])
+        outcome = self.host.run("import IPython.nothing")
+        self.assertEqual((outcome.error or {})["name"], "ModuleNotFoundError")
+
+    def test_raw_and_chosen_forms(self) -> None:
+        outcome = self.cell("""\
+            display({'text/html': '<i>', 'text/plain': 'i'}, raw=True)
+            class Rich:
+                def __repr__(self): return 'rich'
+                def _repr_html_(self): return 'h'
+                def _repr_markdown_(self): return 'm'
+            display(Rich(), include=['text/html']); display(Rich(), exclude=['text/html'])
+            from IPython.display import publish_display_data
+            publish_display_data({'text/x': 'y'})""")
+        self.assertEqual(outcome.results, [
+            {"text/html": "<i>", "text/plain": "i"}, {"text/html": "h", "text/plain": "rich"},
+            {"text/markdown": "m", "text/plain": "rich"}, {"text/x": "y", "text/plain": ""}])
+
+    def test_what_is_updated_is_shown_as_it_is_in_the_end(self) -> None:
+        outcome = self.cell("""\
+            handle = display('start', display_id=True)
+            for i in range(50): handle.update(i)
+            display('after')
+            print(type(handle).__name__)""")
+        self.assertEqual([one["text/plain"] for one in outcome.results],
+                         ["'start'", "'after'", "49"])
+
+    def test_what_is_cleared_is_not_shown(self) -> None:
+        outcome = self.cell("""\
+            from IPython.display import clear_output
+            for i in range(50):
+                clear_output(wait=True)
+                display(i)
+            'last'""")
+        self.assertEqual([one["text/plain"] for one in outcome.results], ["49", "'last'"])
+        self.assertEqual(self.cell("display(1)\n2").results,
+                         [{"text/plain": "1"}, {"text/plain": "2"}])
+
+    def test_get_ipython_runs_magics_and_commands(self) -> None:
+        outcome = self.cell("""\
+            ip = get_ipython()
+            ip.run_line_magic('env', 'FROM_SHELL=1'); ip.magic('env OTHER=2')
+            ip.system('echo $FROM_SHELL')
+            ip.run_cell_magic('bash', '', 'echo $OTHER')
+            out = ip.getoutput('echo a; echo b')
+            ip.ex('made = 5'); ip.push({'pushed': 6})
+            ip.events.register('post_execute', print)
+            out, made, ip.ev('pushed'), ip.user_ns is globals(), 'IPKernelApp' in ip.config""")
+        self.assertEqual(outcome.value, "(['a', 'b'], 5, 6, True, False)")
+        self.assertEqual(outcome.stdout, "env: FROM_SHELL=1\nenv: OTHER=2\n1\n2\n")
+
+    def test_code_registers_magics_and_forms(self) -> None:
+        outcome = self.cell("""\
+            from IPython.core.magic import register_line_magic, register_cell_magic
+            @register_line_magic
+            def shout(line): return line.upper()
+            @register_cell_magic
+            def count(line, cell): return len(cell.splitlines())
+            class Plain: pass
+            get_ipython().display_formatter.formatters['text/html'].for_type(
+                Plain, lambda value: '<plain>')""")
+        self.assertEqual(self.cell("%shout it").value, "'IT'")
+        self.assertEqual(self.cell("%%count\n1\n2").value, "2")
+        self.assertEqual(self.cell("Plain()").results[0]["text/html"], "<plain>")
+
+    def test_objects_that_display_themselves(self) -> None:
+        outcome = self.cell("""\
+            class Self:
+                def _ipython_display_(self): display('mine')
+            class Fails:
+                def _ipython_display_(self): raise NotImplementedError
+                def __repr__(self): return 'plain'
+            display(Self()); display(Fails())
+            Self()""")
+        self.assertEqual([one["text/plain"] for one in outcome.results],
+                         ["'mine'", "plain", "'mine'"])
+
+    def test_a_library_that_asks_for_a_notebook_finds_none_with_widgets(self) -> None:
+        (self.host.home / "asks.py").write_text(textwrap.dedent("""\
+            import sys
+            import IPython
+            def in_kernel():
+                shell = sys.modules['IPython'].get_ipython()
+                return 'IPKernelApp' in shell.config or 'ZMQ' in type(shell).__name__
+            """))
+        self.assertEqual(self.cell("import asks\nasks.in_kernel()").value, "False")
+
+    def test_a_real_ipython_goes_first_and_displays_here(self) -> None:
+        package = self.host.home / "IPython"
+        (package / "core").mkdir(parents=True)
+        (package / "__init__.py").write_text(
+            "from .core.getipython import get_ipython\nreal = True\n")
+        (package / "core" / "__init__.py").write_text("")
+        (package / "core" / "getipython.py").write_text("def get_ipython(): return None\n")
+        (package / "core" / "display_functions.py").write_text(
+            "def display(*objs, **options): print(*objs)\n")
+        (package / "display.py").write_text("from .core.display_functions import *\n")
+        with self.own_agent() as host:
+            import shutil
+            shutil.copytree(package, host.home / "IPython")
+            outcome = host.run("import IPython\nfrom IPython.display import display\n"
+                               "display(5)\nIPython.real, IPython.get_ipython() is None")
+        shutil.rmtree(package)
+        self.assertEqual([one["text/plain"] for one in outcome.results], ["5", "(True, False)"])
+
+
+if __name__ == "__main__":
+    unittest.main()
