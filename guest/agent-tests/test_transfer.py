@@ -56,16 +56,65 @@ class Transfer(AgentTest):
 
     def test_digests_are_of_regular_files_only_in_the_order_asked(self) -> None:
         (self.host.home / "one").write_bytes(b"1")
-        (self.host.home / "large").write_bytes(bytes(3_000_000))
+        (self.host.home / "mid-size").write_bytes(bytes(1 << 20))
         os.symlink("one", self.path("link"))
         os.mkfifo(self.path("pipe"))
         outcome = self.consult("digests", [
-            self.path(name) for name in ("one", "missing", "link", "pipe", ".", "large")])
+            self.path(name) for name in ("one", "missing", "link", "pipe", ".", "mid-size")])
         told = outcome.bytes_of(DATA)
         none = bytes(32)
         self.assertEqual([told[at:at + 32] for at in range(0, len(told), 32)], [
             hashlib.blake2b(b"1", digest_size=32).digest(), none, none, none, none,
-            hashlib.blake2b(bytes(3_000_000), digest_size=32).digest()])
+            hashlib.blake2b(bytes(1 << 20), digest_size=32).digest()])
+
+    def test_a_digest_of_a_large_file_is_of_its_content_wherever_that_has_holes(self) -> None:
+        content = bytes(2_000_000) + b"x" + bytes(1_500_000) + b"y" * 70_000 + bytes(99_999)
+        moved = bytes(1_900_000) + b"x" + bytes(1_600_000) + b"y" * 70_000 + bytes(99_999)
+        contents = {"written": content, "sparse": content, "moved": moved, "longer": content + bytes(1),
+                    "shorter": content[:-1], "zeros": bytes(len(content))}
+        for name, data in contents.items():
+            (self.host.home / name).write_bytes(data)
+        self.dig_holes("sparse")
+        told = self.consult("digests", [self.path(name) for name in contents]).bytes_of(DATA)
+        digests = [told[at:at + 32] for at in range(0, len(told), 32)]
+        self.assertEqual(digests[0], digests[1])
+        self.assertEqual(len(set(digests)), len(contents) - 1)
+
+    def dig_holes(self, name: str) -> None:
+        outcome = self.host.bash(f"fallocate --dig-holes {name}")
+        self.assertEqual((outcome.stderr, outcome["exit_code"]), ("", 0))
+
+    def test_a_sparse_file_stays_sparse(self) -> None:
+        size = 3 << 30
+        with open(self.path("sparse"), "wb") as file:
+            file.truncate(size)
+            for at in (0, 70_000, 1 << 30, size - (1 << 20)):
+                file.seek(at)
+                file.write(b"content at %d" % at)
+        (self.host.home / "hole").write_bytes(b"")
+        os.truncate(self.path("hole"), 1_000_000)
+        names = ["sparse", "hole"]
+        packed = self.consult("pack", [self.path(name) for name in names]).bytes_of(DATA)
+        self.assertLess(len(packed), 200_000)
+        before = {name: os.stat(self.path(name)) for name in names}
+        digest = self.consult("digests", [self.path("sparse")]).bytes_of(DATA)
+        for size in (60_000, 777):
+            self.host.bash("rm sparse hole")
+            self.assertEqual(self.unpack(packed, size=size).closed, {"ok": True, "size": len(packed)})
+            for name in names:
+                status = os.stat(self.path(name))
+                self.assertEqual((status.st_size, status.st_blocks), (before[name].st_size, before[name].st_blocks))
+            self.assertEqual(self.consult("digests", [self.path("sparse")]).bytes_of(DATA), digest)
+        self.host.bash("rm sparse hole")
+
+    def test_runs_that_are_not_the_size_of_their_file_are_refused(self) -> None:
+        path = os.fsencode(self.path("lies"))
+        header = _record.pack(5, 0o644, os.getuid(), os.getgid(), 0, 10, len(path), 0) + path
+        for runs in (struct.pack("!QQ", 0, 0), struct.pack("!QQ", 11, 0), struct.pack("!QQ", 1 << 63, 1 << 63),
+                     struct.pack("!QQ", 1, 1) + b"x" + struct.pack("!QQ", 0, 9)):
+            outcome = self.unpack(header, runs, THE_END)
+            self.assertEqual((outcome["ok"], outcome["code"]), (False, "invalid_request"))
+        self.assertEqual(self.leftovers(), [])
 
     def test_births_are_when_the_inode_was_made(self) -> None:
         before = time.time_ns()

@@ -9,11 +9,14 @@ from collections.abc import Callable, Generator
 from hashlib import blake2b
 
 from podflare_agent.exchange import Steps
+from podflare_agent.holes import next_data
 from podflare_agent.layers import NO_NODE, node_record
 
 DIGEST_SIZE = 32
 NO_DIGEST = bytes(DIGEST_SIZE)
 _READ_SIZE = 1 << 20
+_BLOCK = 1 << 16
+_ZEROS = bytes(_BLOCK)
 # So many files a turn of the loop, or one large one's block.
 _BATCH = 64
 
@@ -22,6 +25,7 @@ _STATX_SIZE, _STATX_BTIME_AT, _STATX_BTIME = 256, 80, 0x800
 _AT_FDCWD, _AT_SYMLINK_NOFOLLOW = -100, 0x100
 _time = struct.Struct("=qI")
 _u32 = struct.Struct("=I")
+_pack_place = struct.Struct("!Q").pack
 _pack_birth = struct.Struct("!q").pack
 _NO_BIRTH = _pack_birth(-1)
 
@@ -41,7 +45,8 @@ def _node(path: bytes) -> bytes:
 
 
 def digests(upper: bytes, paths: list[bytes]) -> Steps:
-    """For each path the BLAKE2b digest of the regular file there, or zeros if there is none.
+    """For each path a digest of the regular file there, or zeros if there is none: BLAKE2b, of a file
+    of more than 1 MiB without its zeros.
 
     Files of the upper layer are read there: through the overlay, each system call does its work
     twice.
@@ -80,10 +85,24 @@ def _open(path: bytes) -> int:
 
 
 def _digest_of_large(fd: int) -> Generator[None, None, bytes]:
+    """Of its blocks that are not all zeros, each with its place, and of the size: so a hole is the
+    same as zeros that were written, and is not read."""
     digest = blake2b(digest_size=DIGEST_SIZE)
-    while data := os.read(fd, _READ_SIZE):
-        digest.update(data)
+    size = os.fstat(fd).st_size
+    at = 0
+    while (begin_of_data := next_data(fd, at, size)) < size:
+        at = begin_of_data // _BLOCK * _BLOCK
+        data = os.pread(fd, _READ_SIZE, at)
+        if not data:
+            break  # it has become shorter meanwhile
+        for begin in range(0, len(data), _BLOCK):
+            block = data[begin:begin + _BLOCK]
+            if block != _ZEROS[:len(block)]:
+                digest.update(_pack_place(at + begin))
+                digest.update(block)
+        at += len(data)
         yield None
+    digest.update(_pack_place(size))
     return digest.digest()
 
 

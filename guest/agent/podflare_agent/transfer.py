@@ -18,13 +18,15 @@ from typing import NamedTuple
 from podflare_agent.channel import Channel
 from podflare_agent.exchange import Steps
 from podflare_agent.files import MAX_PATH, FileStream
+from podflare_agent.holes import is_sparse, runs
 from podflare_agent.loop import Loop
 from podflare_agent.refusals import Refusal, from_os_error, refusal
 from podflare_wire.frames import CHUNK, CREDIT, WINDOW
 
 # The records of docs/agent-protocol.md.
-_END, _FILE, _DIRECTORY, _SYMLINK, _REMOVAL = 0, 1, 2, 3, 4
+_END, _FILE, _DIRECTORY, _SYMLINK, _REMOVAL, _SPARSE = 0, 1, 2, 3, 4, 5
 _record = struct.Struct("!BHIIqQHH")
+_run = struct.Struct("!QQ")
 _STEP = 64
 
 
@@ -61,20 +63,34 @@ def _pack_file(path: bytes, told: list[bytes]) -> Iterator[bytes]:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise Refusal("invalid_path", f"Not a regular file any more: {os.fsdecode(path)}")
-        told += (_header(_FILE, status, status.st_size, path, b""), path)
-        left = status.st_size
-        while left > 0:
-            data = os.read(fd, min(CHUNK, left))
-            if not data:
-                raise Refusal(
-                    "io_error", f"It became shorter while it was read: {os.fsdecode(path)}")
-            left -= len(data)
-            told.append(data)
-            if left > 0:
-                yield b"".join(told)
-                told.clear()
+        size = status.st_size
+        if not is_sparse(status):
+            told += (_header(_FILE, status, size, path, b""), path)
+            yield from _pack_content(fd, 0, size, path, told)
+        else:
+            told += (_header(_SPARSE, status, size, path, b""), path)
+            at = 0
+            for begin, length in runs(fd, size):
+                told.append(_run.pack(begin - at, length))
+                yield from _pack_content(fd, begin, length, path, told)
+                at = begin + length
     finally:
         os.close(fd)
+
+
+def _pack_content(
+    fd: int, at: int, left: int, path: bytes, told: list[bytes]
+) -> Iterator[bytes]:
+    while left > 0:
+        data = os.pread(fd, min(CHUNK, left), at)
+        if not data:
+            raise Refusal("io_error", f"It became shorter while it was read: {os.fsdecode(path)}")
+        at += len(data)
+        left -= len(data)
+        told.append(data)
+        if left > 0 or len(told) > 3 * _STEP:
+            yield b"".join(told)
+            told.clear()
 
 
 def _header(
@@ -157,6 +173,17 @@ class Unpack(FileStream):
             del buffer[:size]
             return taken
 
+        def write(size: int) -> Generator[None, bytes, None]:
+            while size > 0:
+                # What comes next is written as it came, without a way through the buffer.
+                data = bytes(buffer) if buffer else (yield)
+                buffer.clear()
+                with memoryview(data) as view, view[:size] as block:
+                    written = os.write(self._fd, block)
+                    size -= written
+                    if written < len(view):
+                        buffer.extend(view[written:])
+
         while True:
             header = yield from exactly(_record.size)
             kind, mode, uid, gid, mtime, size, path_size, target_size = _record.unpack(header)
@@ -169,16 +196,20 @@ class Unpack(FileStream):
                 continue
             staged = b"%b/%d" % (self._room, len(self._arrivals))
             self._arrivals.append(_Arrival(kind, path, mode & 0o7777, (uid, gid), staged))
-            if kind == _FILE:
+            if kind in (_FILE, _SPARSE):
                 self._fd = os.open(
                     staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode & 0o777)
-                while size > 0:
-                    if not buffer:
-                        buffer.extend((yield))
-                    with memoryview(buffer) as view, view[:size] as block:
-                        written = os.write(self._fd, block)
-                    del buffer[:written]
-                    size -= written
+                if kind == _FILE:
+                    yield from write(size)
+                else:
+                    os.ftruncate(self._fd, size)
+                    while size > 0:
+                        hole, length = _run.unpack((yield from exactly(_run.size)))
+                        if not 0 < hole + length <= size:
+                            raise Refusal("invalid_request", "the runs of a file are not its size")
+                        os.lseek(self._fd, hole, os.SEEK_CUR)
+                        yield from write(length)
+                        size -= hole + length
                 # Each call costs a fifth of what a file costs, and few files need these two.
                 if (uid, gid) != self._us:
                     os.fchown(self._fd, uid, gid)

@@ -20,6 +20,7 @@ final class ArchiveSource extends InputStream {
   private final GuestArchive archive;
   private ByteBuffer record = ByteBuffer.allocate(0);
   private InputStream content = InputStream.nullInputStream();
+  private boolean inRuns;
   private boolean ended;
 
   ArchiveSource(Collection<String> removals, GuestArchive archive) {
@@ -61,6 +62,18 @@ final class ArchiveSource extends InputStream {
           record(GuestArchive.REMOVAL, 0, 0, 0, 0, 0, GuestPaths.encode(removals.next()), NOTHING);
       return;
     }
+    if (inRuns) {
+      Optional<GuestArchive.Run> run = archive.nextRun();
+      if (run.isPresent()) {
+        record =
+            ByteBuffer.allocate(2 * Long.BYTES)
+                .putLong(run.get().hole())
+                .putLong(run.get().length())
+                .flip();
+        content = archive.run();
+        return;
+      }
+    }
     Optional<GuestArchive.Entry> next = next();
     if (next.isEmpty()) {
       ended = true;
@@ -70,7 +83,7 @@ final class ArchiveSource extends InputStream {
     GuestArchive.Entry entry = next.get();
     record =
         record(
-            kindOf(entry.type()),
+            archive.isSparse() ? GuestArchive.SPARSE : kindOf(entry.type()),
             entry.mode(),
             entry.user(),
             entry.group(),
@@ -78,7 +91,8 @@ final class ArchiveSource extends InputStream {
             entry.size(),
             GuestPaths.encode(entry.path()),
             GuestPaths.encode(entry.target()));
-    content = archive.content();
+    inRuns = archive.isSparse();
+    content = inRuns ? InputStream.nullInputStream() : archive.content();
   }
 
   private Optional<GuestArchive.Entry> next() throws IOException {

@@ -310,4 +310,58 @@ class RealAgentTest {
             GuestRefusedException.class,
             refused -> assertThat(refused.code()).isEqualTo("bad_cwd"));
   }
+
+  @Test
+  void aSparseFileStaysSparseFromGuestToGuest() throws Exception {
+    String path = agent.home().toRealPath().resolve("sparse").toString();
+    String write =
+        """
+        import os
+        with open('sparse', 'wb') as f:
+            f.truncate(3 << 30)
+            for at in (0, 1 << 30, (1 << 31) + 5): f.seek(at); f.write(b'content')
+        before = os.stat('sparse')
+        """;
+    assertThat(closed(run(Language.PYTHON, write)).exitCode()).isZero();
+
+    try (GuestArchive archive = connection.pack(List.of(path))) {
+      connection.unpack(archive, List.of());
+    }
+
+    String compare =
+        """
+        after = os.stat('sparse')
+        print(after.st_ino != before.st_ino, after.st_size == 3 << 30, after.st_blocks == before.st_blocks)
+        """;
+    assertThat(output(run(Language.PYTHON, compare), GuestEvent.Stream.STDOUT))
+        .isEqualTo("True True True\n");
+    String read = "f = open('sparse', 'rb'); f.seek((1 << 31) + 3); print(f.read(10))";
+    assertThat(output(run(Language.PYTHON, read), GuestEvent.Stream.STDOUT))
+        .isEqualTo("b'\\x00\\x00content\\x00'\n");
+  }
+
+  @Test
+  void theContentOfASparseFileHasZerosForItsHoles() throws Exception {
+    Path home = agent.home().toRealPath();
+    String write =
+        "with open('a', 'wb') as f:\n    f.seek(100_000); f.write(b'x'); f.truncate(300_000)\n"
+            + "open('b', 'w').write('behind it')";
+    assertThat(closed(run(Language.PYTHON, write)).exitCode()).isZero();
+    byte[] expected = new byte[300_000];
+    expected[100_000] = 'x';
+    List<String> paths = List.of(home.resolve("a").toString(), home.resolve("b").toString());
+
+    try (GuestArchive archive = connection.pack(paths)) {
+      assertThat(archive.next()).hasValueSatisfying(a -> assertThat(a.size()).isEqualTo(300_000));
+      assertThat(archive.content().readAllBytes()).isEqualTo(expected);
+      assertThat(archive.next()).isPresent();
+      assertThat(archive.content().readAllBytes()).isEqualTo("behind it".getBytes(UTF_8));
+      assertThat(archive.next()).isEmpty();
+    }
+    try (GuestArchive archive = connection.pack(paths)) {
+      assertThat(archive.next()).isPresent();
+      assertThat(archive.next()).as("content that nobody read is passed over").isPresent();
+      assertThat(archive.content().readAllBytes()).isEqualTo("behind it".getBytes(UTF_8));
+    }
+  }
 }
