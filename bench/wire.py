@@ -48,7 +48,8 @@ class Wire:
         """The events of an exec, each with the moment (`perf_counter`) at which it came."""
         answer = self._send("POST", path, body)
         while line := answer.readline():
-            yield time.perf_counter(), json.loads(line)
+            if line.strip():  # Else the heartbeat of a silent stream.
+                yield time.perf_counter(), json.loads(line)
 
     def first_event(self, path: str, body: Mapping[str, Any], kind: str) -> float:
         """When (`perf_counter`) the first event of this type came. Reads the stream to its end."""

@@ -118,7 +118,8 @@ class ExecStream:
             at = time.monotonic()
             if not line:
                 return
-            yield Arrived(json.loads(line), at)
+            if line.strip():  # Else the heartbeat of a silent stream.
+                yield Arrived(json.loads(line), at)
 
     def first(self, kind: str) -> Arrived:
         """Reads up to the first event of this type."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Path: TypeAlias = "str | os.PathLike[str]"
 
 CHUNK = 256 * 1024
+_LONGEST_NAME = 1024
 
 
 def path_and_data(first: Any, second: Any) -> tuple[Any, Any]:
@@ -27,9 +28,9 @@ def path_and_data(first: Any, second: Any) -> tuple[Any, Any]:
     """
     if isinstance(second, os.PathLike) and _is_path(first):
         # A local file may be meant, and taking the other string for its content would be silent.
-        raise TypeError(
-            "upload takes a local file opened: sandbox.upload(path, open(local_path, 'rb'))"
-        )
+        raise TypeError(_LOCAL_PATH)
+    if isinstance(first, str) and isinstance(second, str) and _may_name_a_file(first, second):
+        raise TypeError(_LOCAL_PATH)
     if _is_path(first):
         return first, second
     if _is_path(second):
@@ -38,6 +39,48 @@ def path_and_data(first: Any, second: Any) -> tuple[Any, Any]:
         "upload needs a path and data (bytes, str, a file or an iterable of bytes), not "
         f"{type(first).__name__} and {type(second).__name__}"
     )
+
+
+_LOCAL_PATH = (
+    "upload takes a path in the sandbox and the data itself, and this looks like the path of a "
+    "local file: sandbox.upload_from(local_path, path) copies one; to store a text that looks like "
+    "a path, pass it as bytes"
+)
+
+
+def _may_name_a_file(path: str, data: str) -> bool:
+    """Whether one of two strings is a local file, or the second one a path, rather than a text."""
+    if not data or len(data) > _LONGEST_NAME or any(mark in data for mark in "\n\0"):
+        return False
+    if data.startswith(("/", "~/", "./", "../")) and " " not in data:
+        return True
+    if not _has_suffix(data) or " " in data:
+        return False
+    return data == path or not _has_suffix(path) or os.path.isfile(data)
+
+
+def _has_suffix(name: str) -> bool:
+    suffix = os.path.splitext(name)[1][1:]
+    return 0 < len(suffix) <= 5 and suffix.isalnum() and not suffix.isdigit()
+
+
+def local_files(local: Any, path: Any) -> Iterator[tuple[str, str, int]]:
+    """What is to be uploaded for a local file or folder: source, target and mode of each file."""
+    source = os.fspath(local)
+    base = os.path.basename(os.path.abspath(source))
+    target = base if path is None else os.fspath(path)
+    if target.endswith("/"):
+        target += base
+    if not os.path.isdir(source):
+        yield source, target, os.stat(source).st_mode & 0o777
+        return
+    for folder, _, names in os.walk(source):
+        inside = os.path.relpath(folder, source)
+        for name in sorted(names):
+            file = os.path.join(folder, name)
+            if os.path.isfile(file):  # Not a socket, a pipe, or a link to nothing.
+                parts = (target, *(() if inside == "." else inside.split(os.sep)), name)
+                yield file, "/".join(parts), os.stat(file).st_mode & 0o777
 
 
 def body_of(data: Any) -> bytes | memoryview | Iterator[bytes]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from urllib.parse import quote, urlencode
 
 from .errors import InvalidRequestError
@@ -82,7 +83,7 @@ def create_sandbox(
 ) -> Call:
     asked = {
         "template": template,
-        "egress": egress if isinstance(egress, bool) else dict(egress),
+        "egress": _egress(egress),
         "persistent": persistent or None,
         "idle_timeout_seconds": idle_timeout_seconds,
         "max_lifetime_seconds": max_lifetime_seconds,
@@ -93,6 +94,19 @@ def create_sandbox(
         "metadata": None if metadata is None else dict(metadata),
     }
     return _post("/v1/sandboxes", asked, key=_key(key))
+
+
+def _egress(egress: Any) -> object:
+    if isinstance(egress, bool):
+        return egress
+    if not hasattr(egress, "keys"):
+        raise InvalidRequestError(
+            f"egress is True, False or a dict, not {type(egress).__name__}",
+            code="invalid_argument",
+            hint='for some hosts only: egress={"allow": ["*.example.org"]}',
+        )
+    allowed: dict[str, object] = dict(egress)
+    return allowed
 
 
 def sandbox_info(sandbox_id: str) -> Call:
@@ -138,6 +152,21 @@ def run_code(
         "background": background or None,
     }
     return _post(_sandbox(sandbox_id, "/exec"), asked, patient=not detach)
+
+
+_EXEC_ID = re.compile("exe_[0-9a-f]{32}")
+
+
+def exec_id(given: object) -> str:
+    """An id of an exec; a command or code is refused, which would otherwise look as if it ran."""
+    if not isinstance(given, str) or not _EXEC_ID.fullmatch(given):
+        raise InvalidRequestError(
+            f"{given!r:.80} is no id of an exec (exe_ and 32 hexadecimal digits)",
+            code="invalid_argument",
+            hint="exec finds an exec again; to run code call run_code(code), to run a command "
+            'run_code(command, language="bash")',
+        )
+    return given
 
 
 def list_execs(sandbox_id: str) -> Call:

@@ -10,6 +10,7 @@ import select
 import socket
 
 from ._bodies import CHUNK
+from ._keepalive import keepalive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ except ImportError:  # A Python without OpenSSL still speaks plain HTTP.
 else:
     _WOULD_BLOCK += (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
-# After this silence the kernel asks whether the peer lives, so a call without a time limit does not
-# wait for ever on a host that has lost its power.
-_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 
 class Unanswered(Exception):
@@ -84,10 +82,8 @@ class Connection:
         self._http.connect()  # Sets TCP_NODELAY.
         self._socket: socket.socket = self._http.sock
         self._watches_input = tls is None
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _KEEPALIVE:
-            if hasattr(socket, option):
-                self._socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        for option in keepalive():
+            self._socket.setsockopt(*option)
         self._answer: Any = None
         self._received = 0
 
@@ -181,6 +177,11 @@ class Connection:
         self._socket.settimeout(seconds)
 
     def close(self) -> None:
+        try:
+            # Wakes up another thread that reads from it, which closing alone does not.
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # The other end was first.
         if self._answer is not None:
             self._answer.close()
         self._http.close()

@@ -95,7 +95,7 @@ class Transcript:
         elif kind == "gap":
             lost = event.data["to"] - event.data["from"] + 1
             self._stderr.append(f"[podflare: {lost} events of the output are no longer kept]\n")
-        else:
+        elif kind == "exit":
             self._exit = event
 
     def result(self) -> ExecResult:
@@ -151,6 +151,8 @@ def _event(line: bytes) -> tuple[Event | None, int]:
     elif kind == "error":
         well_formed = isinstance(data, dict)
         data = ExecError(data if isinstance(data, dict) else {})
+    elif kind == "waiting":
+        well_formed = isinstance(data, dict)
     elif kind == "gap":
         well_formed = isinstance(data, dict) and all(
             isinstance(data.get(end), int) for end in ("from", "to")

@@ -43,6 +43,15 @@ def outcome_unknown(cause: str) -> ConnectionError:
     )
 
 
+def closed_meanwhile(what: str) -> ConnectionError:
+    """Another thread or task closed what this call stands on."""
+    return ConnectionError(
+        f"{what} was closed while this call waited for it",
+        code="closed",
+        hint="close it after its calls have ended, or take this as their end",
+    )
+
+
 def cut_off(host: str, cause: str) -> ConnectionError:
     """The answer ends in the middle."""
     return ConnectionError(

@@ -213,6 +213,12 @@ class Answer:
         else:
             self.close()
 
+    def expect_within(self, seconds: float) -> None:
+        """From now on a longer silence is a `TimeoutError`."""
+        self._timeout = seconds
+        if self._connection is not None:
+            self._connection.set_timeout(seconds)
+
     def length(self) -> int | None:
         """The body's length in bytes, where it is known beforehand."""
         return None if self._connection is None else self._connection.length()

@@ -33,6 +33,11 @@ LONGEST_JSON = 64 * 1024 * 1024
 # How long to wait before each further try of a call that has an idempotency key, and of a stream
 # that lost its connection: a server that is restarted is back within seconds.
 RETRY_PAUSES = (0.05, 0.25, 1.0, 3.0)
+# A server sends a blank line after 15 s in which an exec's stream was silent. After three of them
+# that did not come the peer is dead, whatever the connection looks like.
+SILENCE_SECONDS = 45.0
+# How long the interrupt of code that nobody waits for any more may keep its caller.
+INTERRUPT_SECONDS = 5.0
 
 
 class Client:

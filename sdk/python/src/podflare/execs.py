@@ -50,7 +50,9 @@ class Exec:
         If so much was written that the oldest is no longer kept, the first event is a `gap`, whose
         data say `from` which number `to` which one, with it, events are missing.
         """
-        return EventStream(self._open(self.id, from_seq), self.id, self._open, from_seq)
+        return EventStream(
+            self._open(self.id, from_seq), self.id, self._open, from_seq, runs=self._sandbox._runs
+        )
 
     def wait(
         self,
@@ -71,6 +73,26 @@ class Exec:
 
     def _open(self, id: str, from_seq: int) -> Answer:
         return self._sandbox._open(_calls.exec_stream(self._sandbox.id, id, from_seq))
+
+
+class Execs:
+    """The execs of a sandbox: `sandbox.execs`, and `sandbox.execs()` for the list of all."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def __call__(self) -> list[ExecInfo]:
+        """What runs, waits for its turn, or has ended lately, oldest first."""
+        answer = self._sandbox._json(_calls.list_execs(self._sandbox.id))
+        return [ExecInfo(one) for one in answer.get("execs", ())]
+
+    def get(self, id: str) -> Exec:
+        """The exec with this id, to be asked, followed, or stopped. Asks the server nothing.
+
+        Raises:
+            InvalidRequestError: this is no id of an exec.
+        """
+        return Exec(self._sandbox, _calls.exec_id(id))
 
 
 def gather(

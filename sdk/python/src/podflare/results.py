@@ -174,10 +174,12 @@ class Event:
     """One event of a running exec.
 
     Attributes:
-        type: `stdout`, `stderr`, `result`, `error` or `exit`; in a replay the first may be `gap`,
-            see `Exec.stream`.
+        type: `stdout`, `stderr`, `result`, `error` or `exit`; the first is `waiting` if the code
+            does not run yet; in a replay the first may be `gap`, see `Exec.stream`. A newer version
+            may know more types: pass over what you don't know.
         data: the text; for `result` a dict of MIME type to text; for `error` an `ExecError`;
-            for `exit` the exit code.
+            for `exit` the exit code; for `waiting` a dict whose `behind` is the id of the exec that
+            runs, or None.
         seq: counts from 0 in each exec.
         ts: the host's time in milliseconds since 1970.
         code: the exit code of an `exit` event, else None.
@@ -226,6 +228,7 @@ class ExecResult:
         reason: `ok`, `error`, `timeout`, `interrupted`, `killed` or `oom`; None from a server that
             does not say.
         duration_ms: how long the code ran, or None from a server that does not say.
+        text: `result` as plain text, or None: what a notebook would print for the last expression.
     """
 
     __slots__ = (
@@ -261,6 +264,10 @@ class ExecResult:
         self.state_kept = state_kept
         self.reason = reason
         self.duration_ms = duration_ms
+
+    @property
+    def text(self) -> str | None:
+        return None if self.result is None else self.result.get("text/plain")
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> ExecResult:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from . import _calls, client as _client, space as _space
-from ._bodies import path_and_data
+from ._bodies import local_files, path_and_data
 from ._config import valid_traceparent
 from .errors import InvalidRequestError, PodflareError, ServerError
-from .execs import Exec, detached_id, gather
+from .execs import Exec, Execs, detached_id, gather
 from .files import Files
-from .results import Difference, ExecInfo, MergeReport, Relative, SandboxInfo
+from .results import Difference, MergeReport, Relative, SandboxInfo
 from .stream import EventStream
 
 TYPE_CHECKING = False
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     # Inside the class `list` is its method.
     Sandboxes: TypeAlias = list["Sandbox"]
     Relatives: TypeAlias = list[Relative]
-    Execs: TypeAlias = list[ExecInfo]
 
 DIFF_PATHS = ("/root", "/tmp")
 
@@ -53,6 +52,7 @@ class Sandbox:
     Attributes:
         id: the sandbox's id, `sbx_` and 32 hexadecimal digits.
         files: lists, reads, writes and removes its files.
+        execs: `execs()` lists what runs, waits or has ended lately; `execs.get(id)` finds one.
         pty: opens terminals in it.
     """
 
@@ -174,6 +174,7 @@ class Sandbox:
     def _attach(self, id: str) -> None:
         self.id = id
         self.files = Files(self)
+        self.execs = Execs(self)
         self._pty: Ptys | None = None
         self._closed = False
 
@@ -188,8 +189,12 @@ class Sandbox:
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        detach: bool = False,
     ) -> ExecResult:
         """Runs code and waits for its end. Errors of the code are in the result, not raised.
+
+        Leaving the call early, by Ctrl-C or by an exception of a callback, interrupts the code like
+        Ctrl-C in the sandbox: its variables stay, and the next call need not wait for it.
 
         >>> from podflare import Sandbox
         >>> with Sandbox() as sb:
@@ -202,17 +207,22 @@ class Sandbox:
             language: `python`, or `bash` for a fresh process in the same file system.
             on_stdout, on_stderr: called with each piece of text as it is written.
             on_result: called with each shown value, a dict of MIME type to text.
-                An exception of a callback is raised here; the code runs on in the sandbox.
-            timeout: seconds after which the code is interrupted, which keeps its variables; the
-                result then has `exit_code` 124 and `reason` `timeout`. None for no limit.
+                An exception of a callback is raised here, and interrupts the code.
+            timeout: seconds for the whole call, waiting behind other calls included. Then the code
+                is interrupted, which keeps its variables, or never begins; the result has
+                `exit_code` 124 and `reason` `timeout`, and in the second case the `error` name
+                `QueuedTooLong`. None for no limit.
             env, cwd: environment variables and working directory for this call only.
+            detach: let the code run on when the call is left early.
 
         Raises:
             NotFoundError: the sandbox is gone.
             ConnectionError: the connection broke and could not be made again; with the code
                 `outcome_unknown` the code may have run, run now, or never run.
         """
-        with self.run_code_stream(code, language, timeout, env=env, cwd=cwd) as events:
+        with self.run_code_stream(
+            code, language, timeout, env=env, cwd=cwd, detach=detach
+        ) as events:
             return gather(events, on_stdout, on_stderr, on_result)
 
     def run_code_stream(
@@ -223,11 +233,12 @@ class Sandbox:
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        detach: bool = False,
     ) -> EventStream:
         """Runs code and answers an iterator of its events as they happen; the last is `exit`.
 
-        The code is started by this call. Closing the iterator early stops the stream, not the
-        code; see `interrupt`. Arguments and errors are those of `run_code`.
+        The code is started by this call. Closing the iterator early interrupts the code, unless
+        `detach` is true. Arguments and errors are those of `run_code`.
 
         >>> from podflare import Sandbox
         >>> with Sandbox() as sb:
@@ -236,7 +247,13 @@ class Sandbox:
         """
         call = _calls.run_code(self.id, code, language, timeout, env, cwd)
         answer = self._open(call)
-        return EventStream(answer, answer.headers.get("X-Exec-Id"), self._open_exec)
+        return EventStream(
+            answer,
+            answer.headers.get("X-Exec-Id"),
+            self._open_exec,
+            runs=self._runs,
+            interrupt=None if detach else self._interrupt_exec,
+        )
 
     def detach(
         self,
@@ -286,17 +303,12 @@ class Sandbox:
         return self.detach(command, "bash", timeout, background=True, env=env, cwd=cwd)
 
     def exec(self, id: str) -> Exec:
-        """The exec of this sandbox with this id, to be asked, followed, or stopped."""
-        return Exec(self, id)
+        """The exec of this sandbox with this id, like `execs.get`. Runs nothing: see `run_code`."""
+        return self.execs.get(id)
 
     def attach(self, id: str, from_seq: int = 0) -> EventStream:
         """The events of an exec from this number on, see `Exec.stream`."""
         return self.exec(id).stream(from_seq)
-
-    def execs(self) -> Execs:
-        """What runs, waits for its turn, or has ended lately, oldest first."""
-        answer = self._json(_calls.list_execs(self.id))
-        return [ExecInfo(one) for one in answer.get("execs", ())]
 
     @property
     def pty(self) -> Ptys:
@@ -314,7 +326,8 @@ class Sandbox:
     def upload(self, path: Path | Data, data: Data | Path, *, mode: int | str | None = None) -> int:
         """Creates or replaces a file, like `files.write`; path and data in either order.
 
-        Two strings are the path, then the text. Returns the number of bytes.
+        Of two strings the first is the path, then comes the text. A string that names a file of
+        this machine is refused as data: see `upload_from`. Returns the number of bytes.
 
         >>> from podflare import Sandbox
         >>> with Sandbox() as sb:
@@ -324,6 +337,29 @@ class Sandbox:
         """
         where, what = path_and_data(path, data)
         return self.files.write(where, what, mode=mode)
+
+    def upload_from(
+        self, local: str | os.PathLike[str], path: Path | None = None, *, mode: int | str | None = None
+    ) -> int:
+        """Copies a local file, or a folder with all that is in it, into the sandbox.
+
+        Args:
+            local: the file or folder on this machine.
+            path: where it goes; under its own name in `/root` by default. A path that ends with
+                `/` is a directory that it goes into.
+            mode: permissions of a file; its own by default.
+
+        Returns:
+            the number of bytes.
+
+        Raises:
+            FileNotFoundError: there is no such file or folder on this machine.
+        """
+        total = 0
+        for source, target, own_mode in local_files(local, path):
+            with open(source, "rb") as file:
+                total += self.files.write(target, file, mode=own_mode if mode is None else mode)
+        return total
 
     def download(self, path: Path) -> bytes:
         """The whole file, like `files.read`."""
@@ -481,6 +517,12 @@ class Sandbox:
 
     def _open_exec(self, id: str, from_seq: int) -> Answer:
         return self._open(_calls.exec_stream(self.id, id, from_seq))
+
+    def _runs(self, exec_id: str) -> bool:
+        return self._json(_calls.exec_info(self.id, exec_id)).get("state") in ("queued", "running")
+
+    def _interrupt_exec(self, exec_id: str) -> None:
+        self._json(_calls.interrupt_exec(self.id, exec_id))
 
     def _json(self, call: Call) -> dict[str, Any]:
         return self._client._json(call, self._traceparent)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 from .. import _config
 from .._bodies import CHUNK
-from .._failures import cut_off, silent, unanswered, unreachable
+from .._failures import closed_meanwhile, cut_off, silent, unanswered, unreachable
+from .._keepalive import keepalive
 from ..client import (
     LONGEST_ERROR,
     LONGEST_JSON,
@@ -58,10 +60,14 @@ class AsyncClient:
         self._http = httpx.AsyncClient(
             headers=request_headers(self._settings),
             timeout=httpx.Timeout(timeout, connect=_CONNECT_SECONDS, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
-            # Without TLS there is nothing to verify, and loading the authorities takes 20 ms.
-            verify=self._settings.host.startswith("https:"),
-            trust_env=False,  # Like the synchronous client: no proxy, no .netrc.
+            transport=httpx.AsyncHTTPTransport(
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
+                # Without TLS there is nothing to verify, and loading the authorities takes 20 ms.
+                verify=self._settings.host.startswith("https:"),
+                trust_env=False,  # Like the synchronous client: no proxy, no .netrc.
+                socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *keepalive()],
+            ),
+            trust_env=False,
         )
 
     @property
@@ -130,6 +136,8 @@ class AsyncClient:
             timeout.read = None
         attempts = 2 if call.repeatable else 1
         while True:
+            if self._http.is_closed:
+                raise closed_meanwhile("the client")
             attempts -= 1
             request = self._http.build_request(
                 call.method,
@@ -148,16 +156,17 @@ class AsyncClient:
                 if attempts == 0:
                     raise unanswered(self.host, _cause(error)) from error
             else:
-                return AsyncAnswer(response, self.host, timeout.read)
+                return AsyncAnswer(response, self._http, self.host, timeout.read)
 
 
 class AsyncAnswer:
     """An answer whose body is still to be read. Whoever has it closes it."""
 
-    def __init__(self, response: Any, host: str, timeout: float | None) -> None:
+    def __init__(self, response: Any, http: Any, host: str, timeout: float | None) -> None:
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self._response = response
+        self._http = http
         self._host = host
         self._timeout = timeout
 
@@ -166,6 +175,12 @@ class AsyncAnswer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def expect_within(self, seconds: float) -> None:
+        """From now on a longer silence of the body is a `TimeoutError`."""
+        self._timeout = seconds
+        # The transport reads this when it begins with the body.
+        self._response.request.extensions["timeout"]["read"] = seconds
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it arrives."""
@@ -176,6 +191,8 @@ class AsyncAnswer:
         except httpx.TimeoutException as error:
             raise silent(self._host, self._timeout) from error
         except httpx.TransportError as error:
+            if self._http.is_closed:
+                raise closed_meanwhile("the client") from error
             raise cut_off(self._host, _cause(error)) from error
 
     async def read(self, limit: int | None = None) -> bytes:

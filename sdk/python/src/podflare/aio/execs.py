@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 from .. import _calls
 from .._events import EventDecoder, Transcript, listener
 from .._failures import outcome_unknown
-from ..client import RETRY_PAUSES
-from ..errors import CapacityError, ConnectionError, PodflareError
+from ..client import INTERRUPT_SECONDS, RETRY_PAUSES, SILENCE_SECONDS
+from ..errors import CapacityError, ConnectionError, PodflareError, TimeoutError
 from ..results import ExecInfo
 
 TYPE_CHECKING = False
@@ -38,8 +39,12 @@ class AsyncExec:
     async def stream(self, from_seq: int = 0) -> AsyncGenerator[Event, None]:
         """Its events from this number on as they were first told, then live, up to the `exit`."""
         answer = await self._sandbox._open_exec(self.id, from_seq)
-        async for event in follow(answer, self.id, self._sandbox._open_exec, from_seq):
-            yield event
+        events = follow(
+            answer, self.id, self._sandbox._open_exec, from_seq, runs=self._sandbox._runs
+        )
+        async with aclosing(events):
+            async for event in events:
+                yield event
 
     async def wait(
         self,
@@ -58,22 +63,57 @@ class AsyncExec:
         return f"AsyncExec({self.id!r})"
 
 
+class AsyncExecs:
+    """The execs of a sandbox: `sandbox.execs`, and `await sandbox.execs()` for the list of all."""
+
+    def __init__(self, sandbox: AsyncSandbox) -> None:
+        self._sandbox = sandbox
+
+    async def __call__(self) -> list[ExecInfo]:
+        """What runs, waits for its turn, or has ended lately, oldest first."""
+        answer = await self._sandbox._json(_calls.list_execs(self._sandbox.id))
+        return [ExecInfo(one) for one in answer.get("execs", ())]
+
+    def get(self, id: str) -> AsyncExec:
+        """The exec with this id, to be asked, followed, or stopped. Asks the server nothing."""
+        return AsyncExec(self._sandbox, _calls.exec_id(id))
+
+
+async def interrupt_quietly(interrupting: Awaitable[object]) -> None:
+    """Stops code that nobody waits for any more. Who left has a reason, which matters more."""
+    task = asyncio.ensure_future(interrupting)
+    try:
+        await asyncio.wait_for(asyncio.shield(task), INTERRUPT_SECONDS)
+    except (PodflareError, asyncio.TimeoutError):
+        task.cancel()
+
+
 async def follow(
-    answer: AsyncAnswer, exec_id: str | None, open_at: OpenAt | None, from_seq: int = 0
+    answer: AsyncAnswer,
+    exec_id: str | None,
+    open_at: OpenAt | None,
+    from_seq: int = 0,
+    *,
+    runs: Callable[[str], Awaitable[bool]] | None = None,
 ) -> AsyncGenerator[Event, None]:
     """The events of an exec, over as many connections as it takes, see `EventStream`."""
     decoder = EventDecoder()
     decoder.next_seq = from_seq
     fruitless = 0
     while True:
-        broken: ConnectionError | None = None
+        broken: PodflareError | None = None
+        if exec_id is not None:  # A server with ids also has a heartbeat.
+            answer.expect_within(SILENCE_SECONDS)
         async with answer:
             try:
                 async for piece in answer.pieces():
-                    for event in decoder.feed(piece):
+                    if b"\n" in piece:  # An event, or the heartbeat of code that is silent.
                         fruitless = 0
+                    for event in decoder.feed(piece):
                         yield event
-            except ConnectionError as lost:
+            except (ConnectionError, TimeoutError) as lost:
+                if lost.code == "closed":
+                    raise
                 broken = lost
         if decoder.finished:
             return
@@ -82,17 +122,29 @@ async def follow(
             raise outcome_unknown(cause) from broken
         while True:
             if fruitless >= len(RETRY_PAUSES):
-                raise outcome_unknown(cause) from broken
+                # A relay may cut every silence: as long as the server says that it runs, go on.
+                if runs is None or not await _confirms(runs, exec_id):
+                    raise outcome_unknown(cause) from broken
+                fruitless = len(RETRY_PAUSES) - 1
             await asyncio.sleep(RETRY_PAUSES[fruitless])
             fruitless += 1
             try:
                 answer = await open_at(exec_id, decoder.next_seq)
-            except (ConnectionError, CapacityError):
+            except (ConnectionError, CapacityError) as refused:
+                if refused.code == "closed":
+                    raise
                 continue  # The server is not back yet.
             except PodflareError as refused:
                 raise outcome_unknown(cause) from refused
             decoder.restart()
             break
+
+
+async def _confirms(runs: Callable[[str], Awaitable[bool]], exec_id: str) -> bool:
+    try:
+        return await runs(exec_id)
+    except PodflareError:
+        return False
 
 
 async def gather(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from .. import _calls
-from .._bodies import path_and_data
+from .._bodies import local_files, path_and_data
 from .._config import valid_traceparent
 from ..errors import PodflareError
 from ..execs import detached_id
-from ..results import Difference, ExecInfo, MergeReport, Relative, SandboxInfo
+from ..results import Difference, MergeReport, Relative, SandboxInfo
 from ..sandbox import (
     DIFF_PATHS,
     created_id,
@@ -19,7 +21,7 @@ from ..sandbox import (
 )
 from . import space as _space
 from .client import AsyncClient
-from .execs import AsyncExec, follow, gather
+from .execs import AsyncExec, AsyncExecs, follow, gather, interrupt_quietly
 from .files import AsyncFiles
 from .pty import AsyncPtys
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from .._calls import Call
     from .._events import OnResult, OnText
     from ..results import Event, ExecResult
-    from ..sandbox import Execs, Language, MergeMode, OnConflict, Relatives
+    from ..sandbox import Language, MergeMode, OnConflict, Relatives
     from .client import AsyncAnswer
     from .space import AsyncSpace
 
@@ -168,6 +170,7 @@ class AsyncSandbox:
         self._traceparent = valid_traceparent(traceparent)
         self._closed = False
         self.files = AsyncFiles(self)
+        self.execs = AsyncExecs(self)
         self.pty = AsyncPtys(self)
 
     @property
@@ -210,12 +213,14 @@ class AsyncSandbox:
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        detach: bool = False,
     ) -> ExecResult:
         """Runs code and waits for its end. The callbacks may be functions or coroutine functions.
 
-        When the task is cancelled the code runs on in the sandbox.
+        When the task is cancelled, or a callback raises, the code is interrupted: its variables
+        stay, and the next call need not wait for it. With `detach` it runs on.
         """
-        events = self.run_code_stream(code, language, timeout, env=env, cwd=cwd)
+        events = self.run_code_stream(code, language, timeout, env=env, cwd=cwd, detach=detach)
         return await gather(events, on_stdout, on_stderr, on_result)
 
     async def run_code_stream(
@@ -226,17 +231,45 @@ class AsyncSandbox:
         *,
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
+        detach: bool = False,
     ) -> AsyncGenerator[Event, None]:
         """Runs code and yields its events as they happen; the last is `exit`.
 
-        The code is started when the first event is asked for. `aclose()` stops the stream, not the
-        code.
+        The code is started when the first event is asked for. `aclose()`, and the end of the task
+        that reads, interrupt the code unless `detach` is true.
         """
         call = _calls.run_code(self.id, code, language, timeout, env, cwd)
-        answer = await self._open(call)
+        # A call that is cancelled before its answer began must learn its id from the answer still.
+        opening = asyncio.ensure_future(self._open(call))
+        try:
+            answer = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if opening.cancelled() or (opening.done() and opening.exception() is not None):
+                raise
+            await interrupt_quietly(self._take_back(opening, detach))
+            opening.cancel()
+            raise
         exec_id = answer.headers.get("X-Exec-Id")
-        async for event in follow(answer, exec_id, self._open_exec):
-            yield event
+        ended = False
+        events = follow(answer, exec_id, self._open_exec, runs=self._runs)
+        try:
+            async for event in events:
+                ended = event.type == "exit"
+                yield event
+            ended = True
+        except PodflareError:
+            ended = True  # Nobody left: the outcome is unknown, and that is said.
+            raise
+        finally:
+            await events.aclose()
+            if not (ended or detach or exec_id is None):
+                await interrupt_quietly(self._interrupt_exec(exec_id))
+
+    async def _take_back(self, opening: asyncio.Future[AsyncAnswer], detach: bool) -> None:
+        async with await opening as answer:
+            exec_id = answer.headers.get("X-Exec-Id")
+            if exec_id is not None and not detach:
+                await self._interrupt_exec(exec_id)
 
     async def detach(
         self,
@@ -266,17 +299,12 @@ class AsyncSandbox:
         return await self.detach(command, "bash", timeout, background=True, env=env, cwd=cwd)
 
     def exec(self, id: str) -> AsyncExec:
-        """The exec of this sandbox with this id, to be asked, followed, or stopped."""
-        return AsyncExec(self, id)
+        """The exec of this sandbox with this id, like `execs.get`. Runs nothing: see `run_code`."""
+        return self.execs.get(id)
 
     def attach(self, id: str, from_seq: int = 0) -> AsyncGenerator[Event, None]:
         """The events of an exec from this number on, see `Exec.stream`."""
         return self.exec(id).stream(from_seq)
-
-    async def execs(self) -> Execs:
-        """What runs, waits for its turn, or has ended lately, oldest first."""
-        answer = await self._json(_calls.list_execs(self.id))
-        return [ExecInfo(one) for one in answer.get("execs", ())]
 
     async def interrupt(self) -> None:
         """Stops the running code like Ctrl-C: its variables stay. Harmless when none runs."""
@@ -286,6 +314,25 @@ class AsyncSandbox:
         """Creates or replaces a file, like `files.write`; path and data in either order."""
         where, what = path_and_data(path, data)
         return await self.files.write(where, what, mode=mode)
+
+    async def upload_from(
+        self,
+        local: str | os.PathLike[str],
+        path: str | os.PathLike[str] | None = None,
+        *,
+        mode: int | str | None = None,
+    ) -> int:
+        """Copies a local file, or a folder with all that is in it, see `Sandbox.upload_from`.
+
+        Reading the local file blocks the event loop as long as the disk takes.
+        """
+        total = 0
+        for source, target, own_mode in local_files(local, path):
+            with open(source, "rb") as file:
+                total += await self.files.write(
+                    target, file, mode=own_mode if mode is None else mode
+                )
+        return total
 
     async def download(self, path: str | os.PathLike[str]) -> bytes:
         """The whole file, like `files.read`."""
@@ -398,6 +445,13 @@ class AsyncSandbox:
 
     async def _open_exec(self, id: str, from_seq: int) -> AsyncAnswer:
         return await self._open(_calls.exec_stream(self.id, id, from_seq))
+
+    async def _runs(self, exec_id: str) -> bool:
+        info = await self._json(_calls.exec_info(self.id, exec_id))
+        return info.get("state") in ("queued", "running")
+
+    async def _interrupt_exec(self, exec_id: str) -> None:
+        await self._json(_calls.interrupt_exec(self.id, exec_id))
 
     async def _json(self, call: Call) -> dict[str, Any]:
         return await self._client._json(call, self._traceparent)

@@ -28,6 +28,9 @@ final class EventPrinter {
     BufferedReader lines =
         new BufferedReader(new InputStreamReader(events, StandardCharsets.UTF_8));
     for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+      if (line.isBlank()) {
+        continue; // The heartbeat of a silent stream.
+      }
       JsonNode event = JSON.readTree(line);
       JsonNode data = event.path("data");
       switch (event.path("type").asString("")) {

@@ -130,6 +130,9 @@ final class TemplateCommand implements Runnable {
         new BufferedReader(
             new InputStreamReader(api.stream("/v1/templates", wanted), StandardCharsets.UTF_8))) {
       for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+        if (line.isBlank()) {
+          continue; // The heartbeat of a silent stream.
+        }
         JsonNode event = JSON.readTree(line);
         JsonNode data = event.path("data");
         switch (event.path("type").asString("")) {

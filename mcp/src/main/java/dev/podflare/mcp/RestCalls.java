@@ -126,7 +126,8 @@ final class RestCalls implements SandboxCalls {
       @Nullable Exit exit = null;
       // To the end, past the exit event, so that the connection can be used again.
       for (Optional<byte[]> line = reader.next(); line.isPresent(); line = reader.next()) {
-        Exit ended = hear(JSON.readTree(line.get()), output);
+        // A blank line, or the blank that begins a stream, is the heartbeat of silent code.
+        Exit ended = line.get().length <= 1 ? null : hear(JSON.readTree(line.get()), output);
         exit = ended == null ? exit : ended;
       }
       if (exit == null) {

@@ -80,16 +80,22 @@ final class BuildEvents implements TemplateBuild {
       case ExecEvent.Stderr(String text) -> text.length();
       case ExecEvent.Result(var bundle) -> bundle.values().stream().mapToLong(String::length).sum();
       case ExecEvent.Failure failure -> failure.value().length() + failure.traceback().length();
-      case ExecEvent.Exit _, ExecEvent.Gap _ -> 0;
+      case ExecEvent.Exit _, ExecEvent.Gap _, ExecEvent.Waiting _ -> 0;
     };
   }
 
   @Override
   public List<ToldEvent> next() throws InterruptedException {
+    return next(Duration.ofNanos(Long.MAX_VALUE));
+  }
+
+  @Override
+  public List<ToldEvent> next(Duration longest) throws InterruptedException {
+    long leftNanos = longest.toNanos();
     lock.lockInterruptibly();
     try {
-      while (waiting.isEmpty() && !ended) {
-        changed.await();
+      while (waiting.isEmpty() && !ended && leftNanos > 0) {
+        leftNanos = changed.awaitNanos(leftNanos);
       }
       List<ToldEvent> all = new ArrayList<>(waiting);
       waiting.clear();

@@ -34,6 +34,7 @@ final class Exec {
 
   private static final Duration ENDLESS = Duration.ofNanos(Long.MAX_VALUE);
   private static final int KILLED = 137;
+  private static final int TIMED_OUT = 124;
   private static final int INTERRUPTED = 130;
 
   private final ExecId id;
@@ -174,6 +175,11 @@ final class Exec {
     }
   }
 
+  /** Its asker is told that it waits. Its maker only, before others may write. */
+  void tellWaiting() {
+    tell(List.of(new ExecEvent.Waiting(execs.running())));
+  }
+
   /** Its code is in the guest. Its maker is its writer until it {@link #letWrite lets others}. */
   void begun(RunningExec running) {
     lock.lock();
@@ -234,11 +240,39 @@ final class Exec {
     }
   }
 
-  /** It was interrupted while it waited. */
+  /** Its place was given up: by an interrupt, or because its time limit passed in the queue. */
   void endBeforeItBegan() {
-    end(
-        "[podflare: interrupted before it began]\n",
-        new ExecEvent.Exit(INTERRUPTED, ExecEvent.Reason.INTERRUPTED, true, Duration.ZERO));
+    if (isUnwanted()) {
+      end(
+          "[podflare: interrupted before it began]\n",
+          new ExecEvent.Exit(INTERRUPTED, ExecEvent.Reason.INTERRUPTED, true, Duration.ZERO));
+    } else {
+      endQueuedTooLong();
+    }
+  }
+
+  private boolean isUnwanted() {
+    lock.lock();
+    try {
+      return unwanted;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void endQueuedTooLong() {
+    String why =
+        "Not run: its time limit passed while it waited"
+            + execs.running().map(other -> " behind " + other).orElse(" for its turn")
+            + ". Interrupt that, wait longer, or detach this call.";
+    if (exit == null) {
+      tell(
+          List.of(
+              new ExecEvent.Stderr("[podflare: " + why + "]\n"),
+              new ExecEvent.Failure("QueuedTooLong", why, ""),
+              new ExecEvent.Exit(TIMED_OUT, ExecEvent.Reason.TIMEOUT, true, Duration.ZERO)));
+      letWrite();
+    }
   }
 
   /**

@@ -2,6 +2,7 @@ package dev.podflare.sandbox;
 
 import java.time.Duration;
 import java.util.Map;
+import java.util.Optional;
 
 /** Something that happened in an exec. The last one is always an {@link Exit}. */
 public sealed interface ExecEvent {
@@ -30,6 +31,13 @@ public sealed interface ExecEvent {
    * @param duration how long the code ran
    */
   record Exit(int code, Reason reason, boolean stateKept, Duration duration) implements ExecEvent {}
+
+  /**
+   * The exec has not begun: it waits for its turn.
+   *
+   * @param behind the exec that has the turn; empty if a fork, a merge or a freeze has it
+   */
+  record Waiting(Optional<ExecId> behind) implements ExecEvent {}
 
   /**
    * Events that are not kept any more stand where this does.

@@ -4,6 +4,7 @@ import java.util.ArrayDeque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
@@ -43,6 +44,14 @@ final class Execs {
     } finally {
       lock.unlock();
     }
+  }
+
+  /** The one that has the turn; empty if none has. */
+  Optional<ExecId> running() {
+    return infos().stream()
+        .filter(exec -> !exec.background() && exec.state() == ExecInfo.State.RUNNING)
+        .map(ExecInfo::id)
+        .findFirst();
   }
 
   Exec require(ExecId id) {

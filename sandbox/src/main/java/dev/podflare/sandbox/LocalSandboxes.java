@@ -329,6 +329,11 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
   }
 
   @Override
+  public SandboxInfo require(SandboxId id) {
+    return open.require(id).info(engine.facts().isolation());
+  }
+
+  @Override
   public Optional<String> ownerEver(SandboxId id) {
     return open.registry().ownerEver(id);
   }

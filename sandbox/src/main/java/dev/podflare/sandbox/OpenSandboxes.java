@@ -51,7 +51,7 @@ final class OpenSandboxes {
   }
 
   Sandbox require(SandboxId id) {
-    return find(id).orElseThrow(Refusals::noSandbox);
+    return find(id).orElseThrow(() -> registry.ended(id).orElseGet(Refusals::noSandbox));
   }
 
   Collection<Sandbox> all() {

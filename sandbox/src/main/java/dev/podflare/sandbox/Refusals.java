@@ -7,6 +7,8 @@ import dev.podflare.guest.GuestRefusedException;
 import dev.podflare.guest.GuestSilentException;
 import dev.podflare.sandbox.SandboxException.Reason;
 import java.io.IOException;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.Optional;
 
 /** Every refusal of this module, with its words for the user in one place. */
@@ -20,6 +22,32 @@ final class Refusals {
         "sandbox_not_found",
         "sandbox not found",
         "It may have been closed, or have reached its idle timeout. Create a new one.");
+  }
+
+  /**
+   * It was closed. Only who owns it may hear this.
+   *
+   * @param end why, as the registry has it
+   */
+  static SandboxException noSandboxAnyMore(String end, Instant when) {
+    String why =
+        switch (end) {
+          case "closed" -> "It was closed";
+          case "merged" -> "It was merged into its parent, whose id now drives it,";
+          case "frozen" -> "It was frozen into a Space";
+          case "idle_timeout" -> "It reached its idle timeout";
+          case "max_lifetime" -> "It reached its maximum lifetime";
+          default -> "It ended (" + end.replace('_', ' ') + ")";
+        };
+    return new SandboxException(
+        Reason.NO_SANDBOX,
+        "sandbox_not_found",
+        "sandbox not found",
+        why
+            + " at "
+            + when.truncatedTo(ChronoUnit.SECONDS)
+            + ". "
+            + (end.equals("frozen") ? "Resume the Space." : "Create a new one."));
   }
 
   static SandboxException noExec() {

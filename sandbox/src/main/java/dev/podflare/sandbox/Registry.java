@@ -182,6 +182,17 @@ final class Registry {
         });
   }
 
+  /** The refusal of a sandbox that is no more; empty if it is open, or never was. */
+  Optional<SandboxException> ended(SandboxId id) {
+    return database.first(
+        "SELECT end_reason, closed_at FROM sandboxes WHERE id = ? AND closed_at IS NOT NULL",
+        query -> query.setString(1, id.value()),
+        row ->
+            Refusals.noSandboxAnyMore(
+                String.valueOf(row.getString("end_reason")),
+                Instant.ofEpochMilli(row.getLong("closed_at"))));
+  }
+
   /** A sandbox as it was made, closed or not; empty if there never was one of this id. */
   Optional<SandboxRecord> find(SandboxId id) {
     return database.first(

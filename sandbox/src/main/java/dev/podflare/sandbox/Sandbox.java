@@ -49,6 +49,12 @@ final class Sandbox {
   private static final System.Logger LOG = System.getLogger(Sandbox.class.getName());
   private static final Usage NOTHING_USED = new Usage(0, Duration.ZERO, 0);
 
+  /** A call whose turn comes within this is answered as if it had not waited. */
+  private static final Duration SOON = Duration.ofMillis(20);
+
+  private static final Duration ENDLESS = Duration.ofNanos(Long.MAX_VALUE);
+  private static final Duration LEAST_LEFT = Duration.ofMillis(1);
+
   /** How long a transfer that dawdles may keep a machine from being changed. */
   private static final Duration TRANSFERS_END = Duration.ofSeconds(10);
 
@@ -484,21 +490,41 @@ final class Sandbox {
   }
 
   /**
-   * Waits for its turn and starts code.
+   * Starts code, once its turn has come. If that is not soon, the answer comes before it, and says
+   * that the code waits.
    *
    * @return its events
    */
   ExecStream exec(ExecRequest request) throws InterruptedException, GuestException {
+    Instant asked = clock.instant();
     uses.incrementAndGet();
+    boolean waits = false;
     try {
       Exec exec = execs.attended(request);
       boolean known = false;
       try {
-        if (begin(exec, request, turn.queue())) {
-          exec.letWrite();
+        Turns.Place place = turn.queue();
+        exec.waitsAt(place);
+        if (place.settlesWithin(SOON)) {
+          if (begin(exec, request, place, Optional.of(asked))) {
+            exec.letWrite();
+          }
+        } else {
+          exec.tellWaiting();
+          waits = true;
+        }
+        ExecStream events = exec.read(0);
+        if (waits) {
+          Thread.ofVirtual()
+              .name("exec-" + exec.id())
+              .start(() -> {
+                if (beginOrEnd(exec, request, place, Optional.of(asked))) {
+                  exec.letWrite();
+                }
+              });
         }
         known = true;
-        return exec.read(0);
+        return events;
       } finally {
         if (!known) {
           exec.endBecause("it could not begin", isAlive());
@@ -506,7 +532,9 @@ final class Sandbox {
         }
       }
     } finally {
-      noLongerUsed();
+      if (!waits) {
+        noLongerUsed();
+      }
     }
   }
 
@@ -524,47 +552,58 @@ final class Sandbox {
     // Whoever asks next comes behind it.
     Turns.Place place = (background ? new Turns() : turn).queue();
     uses.incrementAndGet();
+    exec.waitsAt(place);
     Thread.ofVirtual().name("exec-" + exec.id()).start(() -> startAndFollow(exec, request, place));
     return exec.info();
   }
 
   private void startAndFollow(Exec exec, ExecRequest request, Turns.Place place) {
-    boolean begun = false;
     try {
-      try {
-        begun = begin(exec, request, place);
-      } finally {
-        noLongerUsed();
-      }
-      if (begun) {
+      // Nobody waits for it, so its time limit is that of its code.
+      if (beginOrEnd(exec, request, place, Optional.empty())) {
         exec.writeToTheEnd();
       }
+    } catch (InterruptedException stopping) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /**
+   * Begins it, or has it end with the reason why it does not. Ends the use that its asker began.
+   */
+  private boolean beginOrEnd(
+      Exec exec, ExecRequest request, Turns.Place place, Optional<Instant> asked) {
+    boolean begun = false;
+    try {
+      begun = begin(exec, request, place, asked);
     } catch (SandboxException | GuestException refused) {
       exec.endBecause("it could not begin. " + refused.getMessage(), isAlive());
     } catch (InterruptedException stopping) {
       Thread.currentThread().interrupt();
     } finally {
+      noLongerUsed();
       if (!begun) {
         exec.endBecause("it could not begin", isAlive());
       }
     }
+    return begun;
   }
 
   /**
    * Waits for the turn, and begins.
    *
-   * @return false if it was interrupted before
+   * @param asked from when its time limit counts, the wait included; empty if from its beginning
+   * @return false if it was interrupted before, or waited for too long
    */
-  private boolean begin(Exec exec, ExecRequest request, Turns.Place place)
+  private boolean begin(Exec exec, ExecRequest request, Turns.Place place, Optional<Instant> asked)
       throws GuestException, InterruptedException {
-    exec.waitsAt(place);
-    if (!place.await()) {
+    if (!place.await(left(request, asked).orElse(ENDLESS))) {
       exec.endBeforeItBegan();
       return false;
     }
     boolean started = false;
     try {
-      begin(exec, request);
+      begin(exec, request, left(request, asked));
       started = true;
       return true;
     } finally {
@@ -574,7 +613,18 @@ final class Sandbox {
     }
   }
 
-  private void begin(Exec exec, ExecRequest request) throws GuestException, InterruptedException {
+  private Optional<Duration> left(ExecRequest request, Optional<Instant> asked) {
+    return request
+        .timeout()
+        .map(limit ->
+            asked
+                .map(since -> limit.minus(Duration.between(since, clock.instant())))
+                .map(left -> left.isPositive() ? left : LEAST_LEFT)
+                .orElse(limit));
+  }
+
+  private void begin(Exec exec, ExecRequest request, Optional<Duration> limit)
+      throws GuestException, InterruptedException {
     ExecCall.Language language =
         switch (request.language()) {
           case PYTHON -> ExecCall.Language.PYTHON;
@@ -587,8 +637,7 @@ final class Sandbox {
       GuestExec guest =
           use.agent()
               .exec(new ExecCall(language, request.code(), request.env(), request.cwd(), !inTurn));
-      RunningExec code =
-          new RunningExec(this, guest, use, clock, timer, request.timeout(), inTurn, true);
+      RunningExec code = new RunningExec(this, guest, use, clock, timer, limit, inTurn, true);
       started = true;
       if (inTurn) {
         running.set(code);

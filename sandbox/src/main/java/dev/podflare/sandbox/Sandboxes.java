@@ -39,6 +39,13 @@ public interface Sandboxes {
   /** Looks one up; empty for an id that never was or whose sandbox is closed. */
   Optional<SandboxInfo> find(SandboxId id);
 
+  /**
+   * The same.
+   *
+   * @throws SandboxException {@code NO_SANDBOX}, which says when and why one that was has ended
+   */
+  SandboxInfo require(SandboxId id);
+
   /** Whether a sandbox of this id ever was, closed or not, and whose it is. */
   Optional<String> ownerEver(SandboxId id);
 

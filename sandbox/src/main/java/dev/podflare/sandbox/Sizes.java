@@ -54,7 +54,12 @@ final class Sizes {
       throw Refusals.invalid(
           field,
           field + " must be from " + least + " to " + most + " on this host, but is " + value + ".",
-          "Ask for less, or leave " + field + " out to get " + byDefault + ".");
+          (value < least ? "Ask for more" : "Ask for less")
+              + ", or leave "
+              + field
+              + " out to get "
+              + byDefault
+              + ".");
     }
     return Math.min(most, Math.ceilDiv(value, step) * step);
   }

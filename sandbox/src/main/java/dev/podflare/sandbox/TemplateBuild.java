@@ -1,5 +1,6 @@
 package dev.podflare.sandbox;
 
+import java.time.Duration;
 import java.util.List;
 
 /**
@@ -14,6 +15,9 @@ public interface TemplateBuild extends AutoCloseable {
    * the {@link ExecEvent.Exit}. Its code is 0 if the template is ready to be created from.
    */
   List<ToldEvent> next() throws InterruptedException;
+
+  /** The same, but waits no longer than this; empty also if nothing came. */
+  List<ToldEvent> next(Duration longest) throws InterruptedException;
 
   @Override
   void close();

@@ -98,6 +98,7 @@ final class Templates {
     }
     List<String> names = new ArrayList<>(builtIn.keySet());
     registry.ownedBy(owner).stream()
+        .filter(build -> build.state() == TemplateRegistry.State.READY)
         .map(build -> build.template().name())
         .distinct()
         .forEach(names::add);

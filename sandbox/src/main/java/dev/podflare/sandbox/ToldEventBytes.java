@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * An event as bytes, for this process alone: a head of {@link #HEAD} bytes (kind, time, length of
@@ -20,6 +21,7 @@ final class ToldEventBytes {
   private static final byte STDERR = 2;
   private static final byte RESULT = 3;
   private static final byte FAILURE = 4;
+  private static final byte WAITING = 5;
 
   private ToldEventBytes() {}
 
@@ -38,6 +40,8 @@ final class ToldEventBytes {
       }
       case ExecEvent.Failure(String name, String value, String traceback) ->
           of(FAILURE, at, List.of(name, value, traceback));
+      case ExecEvent.Waiting(Optional<ExecId> behind) ->
+          of(WAITING, at, behind.map(ExecId::value).stream().toList());
       case ExecEvent.Exit _, ExecEvent.Gap _ ->
           throw new IllegalArgumentException("not an event of code");
     };
@@ -78,6 +82,7 @@ final class ToldEventBytes {
             yield new ExecEvent.Result(bundle);
           }
           case FAILURE -> new ExecEvent.Failure(texts.get(0), texts.get(1), texts.get(2));
+          case WAITING -> new ExecEvent.Waiting(texts.stream().findFirst().flatMap(ExecId::parse));
           default -> throw new IllegalStateException("the log of an exec is damaged");
         };
     return new ToldEvent(seq, Instant.ofEpochMilli(ByteBuffer.wrap(head).getLong(1)), event);

@@ -64,6 +64,29 @@ final class Turns {
       }
     }
 
+    /**
+     * Waits for the turn no longer than this, and keeps the place.
+     *
+     * @return whether the waiting is over: the turn has come, or the place was given up
+     */
+    boolean settlesWithin(Duration longest) throws InterruptedException {
+      lock.lock();
+      boolean waited = false;
+      try {
+        long left = longest.toNanos();
+        while (standing == Standing.WAITS && left > 0) {
+          left = changed.awaitNanos(left);
+        }
+        waited = true;
+        return standing != Standing.WAITS;
+      } finally {
+        if (!waited) {
+          leave();
+        }
+        lock.unlock();
+      }
+    }
+
     /** Leaves the line, unless the turn has come already. Whoever waits in this place learns it. */
     void giveUp() {
       lock.lock();

@@ -10,6 +10,7 @@ import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import net.jqwik.api.ForAll;
@@ -73,13 +74,15 @@ class ExecLogTest {
             new ExecEvent.Stderr("err"),
             new ExecEvent.Result(Map.of("text/plain", "1", "image/png", "aGk=")),
             new ExecEvent.Failure("ValueError", "", "Traceback…"),
+            new ExecEvent.Waiting(Optional.of(ExecId.random())),
+            new ExecEvent.Waiting(Optional.empty()),
             EXIT);
     List<ToldEvent> told = log.append(events);
     assertThat(told).extracting(ToldEvent::event).containsExactlyElementsOf(events);
-    assertThat(told).extracting(ToldEvent::seq).containsExactly(0L, 1L, 2L, 3L, 4L);
+    assertThat(told).extracting(ToldEvent::seq).containsExactly(0L, 1L, 2L, 3L, 4L, 5L, 6L);
     assertThat(from(0)).isEqualTo(told);
-    assertThat(from(3)).isEqualTo(told.subList(3, 5));
-    assertThat(from(99)).isEqualTo(told.subList(4, 5));
+    assertThat(from(3)).isEqualTo(told.subList(3, 7));
+    assertThat(from(99)).isEqualTo(told.subList(6, 7));
   }
 
   @Property(tries = 30)

@@ -83,4 +83,18 @@ class TurnsTest {
     turns.release();
     assertThat(turns.tryTake()).isTrue();
   }
+
+  @Test
+  void a_place_is_kept_by_who_waits_in_it_for_a_while_only() throws Exception {
+    assertThat(turns.queue().await()).isTrue();
+    Turns.Place second = turns.queue();
+    assertThat(second.settlesWithin(Duration.ofMillis(1))).isFalse();
+    turns.release();
+    assertThat(second.settlesWithin(Duration.ZERO)).isTrue();
+    assertThat(second.await()).isTrue();
+    Turns.Place third = turns.queue();
+    third.giveUp();
+    assertThat(third.settlesWithin(Duration.ofMinutes(1))).isTrue();
+    assertThat(third.await()).isFalse();
+  }
 }

@@ -20,9 +20,6 @@ record ErrorResponse(
   static ErrorResponse of(Throwable failure, String requestId) {
     return switch (failure) {
       case ApiError refused -> of(refused);
-      case SandboxException refused when refused.reason() == SandboxException.Reason.NO_SANDBOX ->
-          // One answer to all, so that nothing tells a closed sandbox from another key's.
-          of(ApiError.noSandbox());
       case SandboxException refused when refused.reason() == SandboxException.Reason.NO_SPACE ->
           of(ApiError.noSpace());
       case SandboxException refused when refused.reason() == SandboxException.Reason.NO_EXEC ->

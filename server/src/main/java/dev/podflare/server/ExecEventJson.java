@@ -1,6 +1,7 @@
 package dev.podflare.server;
 
 import dev.podflare.sandbox.ExecEvent;
+import dev.podflare.sandbox.ExecId;
 import dev.podflare.sandbox.ToldEvent;
 import java.io.ByteArrayOutputStream;
 import java.util.List;
@@ -44,6 +45,12 @@ final class ExecEventJson {
         json.writeStringProperty("reason", Json.word(exit.reason()));
         json.writeBooleanProperty("state_kept", exit.stateKept());
         json.writeNumberProperty("duration_ms", exit.duration().toMillis());
+      }
+      case ExecEvent.Waiting waiting -> {
+        json.writeStringProperty("type", "waiting");
+        json.writeObjectPropertyStart("data");
+        Json.textOrNull(json, "behind", waiting.behind().map(ExecId::value));
+        json.writeEndObject();
       }
       case ExecEvent.Gap gap -> {
         json.writeStringProperty("type", "gap");

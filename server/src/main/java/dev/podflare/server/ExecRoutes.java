@@ -39,11 +39,13 @@ final class ExecRoutes {
   private final Sandboxes sandboxes;
   private final Ownership ownership;
   private final ServerMetrics metrics;
+  private final Heartbeat heartbeat;
 
-  ExecRoutes(Sandboxes sandboxes, Ownership ownership, ServerMetrics metrics) {
+  ExecRoutes(Sandboxes sandboxes, Ownership ownership, ServerMetrics metrics, Heartbeat heartbeat) {
     this.sandboxes = sandboxes;
     this.ownership = ownership;
     this.metrics = metrics;
+    this.heartbeat = heartbeat;
   }
 
   List<Route> routes() {
@@ -61,7 +63,9 @@ final class ExecRoutes {
     RequestBody body = call.body();
     ExecRequest request = requested(body);
     boolean background = body.flag("background").orElse(false);
-    if (body.flag("detach").orElse(false) || background) {
+    boolean detach = body.flag("detach").orElse(false);
+    body.refuseOthers();
+    if (detach || background) {
       accepted(call, background ? inBackground(id, request) : sandboxes.detach(id, request));
       return;
     }
@@ -105,9 +109,9 @@ final class ExecRoutes {
       // The web server sends no head without a byte behind it. JSON may begin with a space.
       out.write(' ');
       out.flush();
-      batch = stream.next();
+      batch = heartbeat.next(stream::next, out);
     }
-    while (!batch.isEmpty()) {
+    while (true) {
       ByteArrayOutputStream lines = ExecEventJson.linesOf(batch);
       metrics.execOutput(lines.size());
       lines.writeTo(out);
@@ -115,9 +119,8 @@ final class ExecRoutes {
         return;
       }
       out.flush();
-      batch = stream.next();
+      batch = heartbeat.next(stream::next, out);
     }
-    throw new IllegalStateException("an exec ended without an exit event");
   }
 
   private void interrupt(Call call) {

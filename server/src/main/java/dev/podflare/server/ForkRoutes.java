@@ -37,6 +37,7 @@ final class ForkRoutes {
     SandboxId parent = ownership.require(call);
     RequestBody body = call.body();
     int n = body.wholeNumber("n", 1, MOST_CHILDREN).orElse(1);
+    body.refuseOthers();
     Answered<Fork> fork = sandboxes.fork(parent, n, call.once(body));
     if (!fork.before()) {
       metrics.forked(fork.what());

@@ -46,17 +46,21 @@ public final class HttpServer implements AutoCloseable {
    */
   public static HttpServer start(ServerConfig config, Sandboxes sandboxes, List<Mount> mounts)
       throws IOException {
-    return start(config, sandboxes, mounts, STALL_LIMIT);
+    return start(config, sandboxes, mounts, STALL_LIMIT, Heartbeat.USUAL);
   }
 
   static HttpServer start(
-      ServerConfig config, Sandboxes sandboxes, List<Mount> mounts, Duration stallLimit)
+      ServerConfig config,
+      Sandboxes sandboxes,
+      List<Mount> mounts,
+      Duration stallLimit,
+      Heartbeat heartbeat)
       throws IOException {
     ServerMetrics metrics = new ServerMetrics(sandboxes);
     Router router =
         new Router(
             Stream.concat(
-                    routes(sandboxes, metrics).stream(),
+                    routes(sandboxes, metrics, heartbeat).stream(),
                     mounts.stream().map(MountedRequest::routes).flatMap(List::stream))
                 .toList());
     Admission admission = new Admission(config.keys());
@@ -80,9 +84,14 @@ public final class HttpServer implements AutoCloseable {
   }
 
   static List<Route> routes(Sandboxes sandboxes, ServerMetrics metrics) {
+    return routes(sandboxes, metrics, Heartbeat.USUAL);
+  }
+
+  private static List<Route> routes(
+      Sandboxes sandboxes, ServerMetrics metrics, Heartbeat heartbeat) {
     Ownership ownership = new Ownership(sandboxes);
     return Stream.of(
-            new ExecRoutes(sandboxes, ownership, metrics).routes(),
+            new ExecRoutes(sandboxes, ownership, metrics, heartbeat).routes(),
             new SandboxRoutes(sandboxes, ownership, metrics).routes(),
             new FileRoutes(sandboxes, ownership).routes(),
             new ForkRoutes(sandboxes, ownership, metrics).routes(),
@@ -90,7 +99,7 @@ public final class HttpServer implements AutoCloseable {
             new MergeRoutes(sandboxes, ownership, metrics).routes(),
             new SpaceRoutes(sandboxes, ownership, metrics).routes(),
             new TerminalRoutes(sandboxes, ownership).routes(),
-            new TemplateRoutes(sandboxes, metrics).routes(),
+            new TemplateRoutes(sandboxes, metrics, heartbeat).routes(),
             new HostRoutes(sandboxes, metrics).routes())
         .flatMap(List::stream)
         .toList();

@@ -68,11 +68,14 @@ final class MergeRoutes {
           "The field paths makes no sense in a swap, which takes the winner's whole machine.",
           "Leave paths out, or send \"mode\": \"files\".");
     }
-    return new MergeSandboxes(
-        mode,
-        GuestPaths.of("paths", paths.orElse(List.of())),
-        body.flag("dry_run").orElse(false),
-        body.word("on_conflict", OnConflict.class).orElse(OnConflict.FAIL));
+    MergeSandboxes requested =
+        new MergeSandboxes(
+            mode,
+            GuestPaths.of("paths", paths.orElse(List.of())),
+            body.flag("dry_run").orElse(false),
+            body.word("on_conflict", OnConflict.class).orElse(OnConflict.FAIL));
+    body.refuseOthers();
+    return requested;
   }
 
   private static boolean isRefused(MergeSandboxes how, MergeReport report) {

@@ -10,6 +10,8 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Collectors;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
@@ -26,9 +28,10 @@ import tools.jackson.databind.node.ObjectNode;
  * The JSON object that a request carries.
  *
  * <p>Strict about what it reads: a field of the wrong type, a duplicate or a value out of range is
- * refused by a sentence that names it. Fields that nobody asks for are ignored, so that newer
- * clients work with older servers. A field that is {@code null} is as good as absent. Nothing but
- * an {@link ApiError} comes out of here, whatever the bytes are.
+ * refused by a sentence that names it. So is a field that the call does not have, once all that it
+ * has were {@linkplain #refuseOthers asked for}: a misspelt option must not be silently without
+ * effect. A field that is {@code null} is as good as absent. Nothing but an {@link ApiError} comes
+ * out of here, whatever the bytes are.
  */
 final class RequestBody {
 
@@ -55,7 +58,12 @@ final class RequestBody {
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
           .build();
 
+  private static final int MOST_QUOTED = 64;
+
   private final ObjectNode object;
+
+  /** The names of the fields that the call has. */
+  private final Set<String> known = new TreeSet<>();
 
   private RequestBody(ObjectNode object) {
     this.object = object;
@@ -97,6 +105,7 @@ final class RequestBody {
 
   /** The raw value, for a field that takes more than one type. */
   Optional<JsonNode> value(String field) {
+    known.add(field);
     JsonNode node = object.get(field);
     return node == null || node.isNull() ? Optional.empty() : Optional.of(node);
   }
@@ -110,7 +119,11 @@ final class RequestBody {
     return text(field)
         .orElseThrow(() ->
             ApiError.badField(
-                field, "The field " + field + " is missing.", "Send it as a string."));
+                field,
+                "The field " + field + " is missing.",
+                Nearest.of(field, object.propertyNames())
+                    .map(near -> "Did you mean it by " + near + "? Send it as a string.")
+                    .orElse("Send it as a string.")));
   }
 
   Optional<Boolean> flag(String field) {
@@ -230,6 +243,33 @@ final class RequestBody {
       texts.put(entry.getKey(), textOf(field + "." + entry.getKey(), entry.getValue()));
     }
     return texts;
+  }
+
+  /** Refuses every field that was not asked for until now. */
+  void refuseOthers() {
+    refuseOthers(Set.of());
+  }
+
+  /**
+   * The same.
+   *
+   * @param passedOver fields that may be there, and mean nothing
+   * @throws ApiError 400 that names the field, and the one that is likely meant
+   */
+  void refuseOthers(Set<String> passedOver) {
+    for (String field : object.propertyNames()) {
+      if (!known.contains(field) && !passedOver.contains(field)) {
+        String quoted = field.length() <= MOST_QUOTED ? field : field.substring(0, MOST_QUOTED);
+        String all = known.isEmpty() ? "no fields" : "the fields " + String.join(", ", known);
+        throw ApiError.badField(
+            quoted,
+            "The field " + quoted + " is not known here.",
+            Nearest.of(field, known).map(near -> "Did you mean " + near + "? ").orElse("")
+                + "This call has "
+                + all
+                + ".");
+      }
+    }
   }
 
   static ApiError wrongType(String field, JsonNode node, String wanted) {

@@ -13,6 +13,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import tools.jackson.databind.JsonNode;
@@ -27,6 +28,10 @@ final class SandboxRoutes {
   private static final int MAX_MARKS = 64;
   private static final int MAX_MARK_NAME = 128;
   private static final int MAX_MARK_VALUE = 1024;
+
+  /** What the hosted service's clients send, and one host has no use for. */
+  private static final Set<String> OF_THE_HOSTED_SERVICE = Set.of("region", "traceparent");
+
   private static final int DEFAULT_PAGE = 100;
   private static final int MOST_PAGE = 1000;
 
@@ -50,7 +55,9 @@ final class SandboxRoutes {
 
   private void create(Call call) throws Exception {
     RequestBody body = call.body();
-    Answered<SandboxInfo> made = sandboxes.create(requested(call.owner(), body), call.once(body));
+    CreateSandbox request = requested(call.owner(), body);
+    body.refuseOthers(OF_THE_HOSTED_SERVICE);
+    Answered<SandboxInfo> made = sandboxes.create(request, call.once(body));
     if (!made.before()) {
       metrics.created();
     }
@@ -79,7 +86,7 @@ final class SandboxRoutes {
   }
 
   private void get(Call call) {
-    SandboxInfo info = sandboxes.find(ownership.require(call)).orElseThrow(ApiError::noSandbox);
+    SandboxInfo info = sandboxes.require(ownership.require(call));
     call.json(json -> SandboxJson.write(json, info));
   }
 
@@ -123,6 +130,12 @@ final class SandboxRoutes {
           "egress",
           "An egress allow list is not supported yet.",
           "Send true for the outside without the host's own networks, or false for nothing.");
+    }
+    if (value.isPresent() && !value.get().isBoolean()) {
+      throw RequestBody.wrongType(
+          "egress",
+          value.get(),
+          "true, false or an object such as {\"allow\": [\"*.example.org\"]}");
     }
     return body.flag("egress").orElse(true) ? new Egress.Outside() : new Egress.Nothing();
   }

@@ -64,7 +64,9 @@ final class SpaceRoutes {
 
   private void resume(Call call) {
     SpaceId space = ownership.requireSpace(call);
-    Answered<SandboxInfo> resumed = sandboxes.resume(space, call.once(call.body()));
+    RequestBody body = call.body();
+    body.refuseOthers();
+    Answered<SandboxInfo> resumed = sandboxes.resume(space, call.once(body));
     if (!resumed.before()) {
       metrics.resumed();
     }

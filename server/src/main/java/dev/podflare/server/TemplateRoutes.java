@@ -32,9 +32,12 @@ final class TemplateRoutes {
   private final Sandboxes sandboxes;
   private final ServerMetrics metrics;
 
-  TemplateRoutes(Sandboxes sandboxes, ServerMetrics metrics) {
+  private final Heartbeat heartbeat;
+
+  TemplateRoutes(Sandboxes sandboxes, ServerMetrics metrics, Heartbeat heartbeat) {
     this.sandboxes = sandboxes;
     this.metrics = metrics;
+    this.heartbeat = heartbeat;
   }
 
   List<Route> routes() {
@@ -69,10 +72,7 @@ final class TemplateRoutes {
       throws IOException, InterruptedException {
     boolean ended = false;
     while (!ended) {
-      List<ToldEvent> batch = build.next();
-      if (batch.isEmpty()) {
-        throw new IllegalStateException("a build ended without an exit event");
-      }
+      List<ToldEvent> batch = heartbeat.next(build::next, out);
       ExecEventJson.linesOf(batch).writeTo(out);
       ended = batch.getLast().event() instanceof ExecEvent.Exit;
       if (!ended) {
@@ -91,17 +91,22 @@ final class TemplateRoutes {
   }
 
   private static BuildTemplate requested(String owner, RequestBody body) {
-    return new BuildTemplate(
-        owner,
-        name("name", body.requiredText("name")),
-        body.text("from").map(base -> name("from", base)).orElse(CreateSandbox.DEFAULT_TEMPLATE),
-        packages(body),
-        body.text("script").filter(script -> !script.isBlank()),
-        body.text("warm").filter(warm -> !warm.isBlank()),
-        body.seconds("timeout_seconds", LEAST_TIMEOUT, MOST_TIMEOUT).orElse(DEFAULT_TIMEOUT),
-        body.wholeNumber("cpus", 1),
-        body.wholeNumber("memory_mb", 1),
-        body.wholeNumber("disk_mb", 1));
+    BuildTemplate requested =
+        new BuildTemplate(
+            owner,
+            name("name", body.requiredText("name")),
+            body.text("from")
+                .map(base -> name("from", base))
+                .orElse(CreateSandbox.DEFAULT_TEMPLATE),
+            packages(body),
+            body.text("script").filter(script -> !script.isBlank()),
+            body.text("warm").filter(warm -> !warm.isBlank()),
+            body.seconds("timeout_seconds", LEAST_TIMEOUT, MOST_TIMEOUT).orElse(DEFAULT_TIMEOUT),
+            body.wholeNumber("cpus", 1),
+            body.wholeNumber("memory_mb", 1),
+            body.wholeNumber("disk_mb", 1));
+    body.refuseOthers();
+    return requested;
   }
 
   private static String name(String field, String given) {

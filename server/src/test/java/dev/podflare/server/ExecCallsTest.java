@@ -3,6 +3,7 @@ package dev.podflare.server;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.podflare.sandbox.ExecEvent;
+import dev.podflare.sandbox.ExecId;
 import dev.podflare.sandbox.ExecInfo;
 import dev.podflare.sandbox.ExecRequest;
 import java.io.BufferedReader;
@@ -122,6 +123,64 @@ class ExecCallsTest {
       assertThat(lines.readLine()).contains("\"type\":\"exit\"");
       assertThat(lines.readLine()).isNull();
     }
+  }
+
+  @Test
+  void aSilentStreamBeatsUntilThereIsAnEvent() throws Exception {
+    try (RunningServer beating = RunningServer.withHeartbeat(Duration.ofMillis(50))) {
+      SandboxesInMemory.Script script = new SandboxesInMemory.Script();
+      beating.sandboxes.running = (sandbox, request) -> script;
+      HttpResponse<InputStream> response =
+          beating.stream(
+              beating
+                  .request("/v1/sandboxes/" + beating.create() + "/exec")
+                  .POST(HttpRequest.BodyPublishers.ofString("{\"code\":\"\"}")));
+      try (BufferedReader lines =
+          new BufferedReader(new InputStreamReader(response.body(), StandardCharsets.UTF_8))) {
+        assertThat(lines.readLine()).isBlank();
+        assertThat(lines.readLine()).isEmpty();
+        script.emit(SandboxesInMemory.exit());
+        String next = lines.readLine();
+        while (next.isEmpty()) {
+          next = lines.readLine();
+        }
+        assertThat(next).contains("\"type\":\"exit\"");
+      }
+    }
+  }
+
+  @Test
+  void anExecThatWaitsSaysBehindWhich() throws Exception {
+    String id = server.create();
+    ExecId running = ExecId.random();
+    server.sandboxes.running =
+        (sandbox, request) ->
+            new SandboxesInMemory.Script(
+                new ExecEvent.Waiting(Optional.of(running)), SandboxesInMemory.exit());
+
+    assertThat(server.post("/v1/sandboxes/" + id + "/exec", "{\"code\":\"1\"}").body())
+        .startsWith("{\"type\":\"waiting\",\"data\":{\"behind\":\"" + running + "\"},\"seq\":0,");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "cod | Did you mean it by cod? | {\"cod\":\"1\"}",
+        "timeout | Did you mean timeout_seconds? | {\"code\":\"1\",\"timeout\":1}",
+        "timeoutSeconds | Did you mean timeout_seconds? | {\"code\":\"1\",\"timeoutSeconds\":1}",
+        "lnaguage | Did you mean language? | {\"code\":\"1\",\"lnaguage\":\"bash\"}",
+        "colour | This call has the fields | {\"code\":\"1\",\"colour\":null}",
+      })
+  void aFieldThatIsNotKnownIsRefusedAndTheNearestNamed(String field, String hint, String body)
+      throws Exception {
+    RunningServer.Answer answer = server.post("/v1/sandboxes/" + server.create() + "/exec", body);
+
+    assertThat(answer.status()).isEqualTo(400);
+    assertThat(answer.text("code")).isEqualTo("bad_field");
+    assertThat(answer.text("hint")).contains(hint);
+    assertThat(answer.body()).contains(field);
+    assertThat(server.sandboxes.execs).isEmpty();
   }
 
   @Test

@@ -209,7 +209,7 @@ class MergeCallsTest {
     assertThat(merge(parent, "sbx_1", "{}").body()).isEqualTo(unknown);
     assertThat(merge(parent, SandboxId.random().value(), "{}").body()).isEqualTo(unknown);
     server.delete("/v1/sandboxes/" + child);
-    assertThat(merge("{}").body()).isEqualTo(unknown);
+    assertThat(merge("{}").text("error")).isEqualTo("sandbox not found");
     assertThat(server.sandboxes.merges).isEmpty();
   }
 }

@@ -35,17 +35,29 @@ final class RunningServer implements AutoCloseable {
       HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
 
   private RunningServer(ApiKeys keys, List<Mount> mounts, Duration stallLimit) throws IOException {
+    this(keys, mounts, stallLimit, Heartbeat.USUAL);
+  }
+
+  private RunningServer(ApiKeys keys, List<Mount> mounts, Duration stallLimit, Heartbeat heartbeat)
+      throws IOException {
     WEB_SERVER_LOG.setLevel(Level.WARNING);
     this.server =
         HttpServer.start(
             new ServerConfig(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), keys),
             sandboxes,
             mounts,
-            stallLimit);
+            stallLimit,
+            heartbeat);
   }
 
   static RunningServer withKeys() throws IOException {
     return new RunningServer(ApiKeys.of(List.of(KEY, OTHER_KEY)), List.of(), DEADLINE);
+  }
+
+  /** One whose streams beat whenever they have been silent for this long. */
+  static RunningServer withHeartbeat(Duration silence) throws IOException {
+    return new RunningServer(
+        ApiKeys.of(List.of(KEY, OTHER_KEY)), List.of(), DEADLINE, new Heartbeat(silence));
   }
 
   static RunningServer withoutKeys() throws IOException {

@@ -66,7 +66,7 @@ class SandboxCallsTest {
         """
         {"template":"python-datasci","egress":false,"persistent":true,"idle_timeout_seconds":1.5,
          "max_lifetime_seconds":60,"cpus":2,"memory_mb":2048,"disk_mb":512,"env":{"A_1":"ä=b"},
-         "metadata":{"run":"7"},"of_a_later_version":[1]}
+         "metadata":{"run":"7"}}
         """);
 
     assertThat(server.sandboxes.created)
@@ -190,8 +190,10 @@ class SandboxCallsTest {
     assertThat(server.delete("/v1/sandboxes/" + id).status()).isEqualTo(204);
     assertThat(server.delete("/v1/sandboxes/" + SandboxId.random()).status()).isEqualTo(404);
     assertThat(server.get("/v1/sandboxes/" + id).text("error")).isEqualTo("sandbox not found");
-    assertThat(server.post("/v1/sandboxes/" + id + "/exec", "{\"code\":\"1\"}").body())
-        .isEqualTo(server.get("/v1/sandboxes/" + SandboxId.random()).body());
+    // Its owner hears why; to all others it is as if it had never been.
+    RunningServer.Answer gone = server.post("/v1/sandboxes/" + id + "/exec", "{\"code\":\"1\"}");
+    assertThat(gone.status()).isEqualTo(404);
+    assertThat(gone.text("hint")).contains("It was closed");
   }
 
   @ParameterizedTest
@@ -265,5 +267,50 @@ class SandboxCallsTest {
         server.raw(RunningServer.head("GET", "/v1/sandboxes?" + query, "Connection: close"));
 
     assertThat(answer).startsWith("HTTP/1.1 " + status + " ").contains("\"error\":");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "/v1/sandboxes | templte | {\"templte\":\"x\"}",
+        "/v1/sandboxes | idleTimeoutSeconds | {\"idleTimeoutSeconds\":60}",
+        "/v1/sandboxes/ID/fork | count | {\"count\":2}",
+        "/v1/sandboxes/ID/merge_into/OTHER | dryrun | {\"dryrun\":true}",
+        "/v1/templates | pakages | {\"name\":\"a\",\"pakages\":[\"jq\"]}",
+      })
+  void noCallPassesOverAFieldThatItDoesNotHave(String path, String field, String body)
+      throws Exception {
+    String id = server.create();
+    String other = server.create();
+
+    RunningServer.Answer answer = server.post(path.replace("ID", id).replace("OTHER", other), body);
+
+    assertThat(answer.status()).isEqualTo(400);
+    assertThat(answer.text("code")).isEqualTo("bad_field");
+    assertThat(answer.text("field")).isEqualTo(field);
+    assertThat(server.sandboxes.created).hasSize(2);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "",
+        "{}",
+        "{\"template\":\"default\"}",
+        "{\"template\":\"default\",\"egress\":true,\"persistent\":false,"
+            + "\"idle_timeout_seconds\":300,\"max_lifetime_seconds\":3600,\"region\":\"us-west\"}",
+        "{\"template\":null,\"region\":null}",
+      })
+  void bodiesOfTheHostedServicesClientsAreTaken(String body) throws Exception {
+    assertThat(server.post("/v1/sandboxes", body).status()).isEqualTo(200);
+  }
+
+  @Test
+  void aListOfHostsAsEgressIsToldItsShape() throws Exception {
+    RunningServer.Answer answer = server.post("/v1/sandboxes", "{\"egress\":[\"pypi.example\"]}");
+
+    assertThat(answer.status()).isEqualTo(400);
+    assertThat(answer.text("error")).contains("is an array", "{\"allow\": [");
   }
 }

@@ -198,6 +198,11 @@ final class SandboxesInMemory implements Sandboxes {
   }
 
   @Override
+  public SandboxInfo require(SandboxId id) {
+    return requireAlive(id);
+  }
+
+  @Override
   public Optional<String> ownerEver(SandboxId id) {
     return Optional.ofNullable(owners.get(id));
   }
@@ -406,7 +411,10 @@ final class SandboxesInMemory implements Sandboxes {
     SandboxInfo info = alive.get(id);
     if (info == null) {
       throw new SandboxException(
-          SandboxException.Reason.NO_SANDBOX, "sandbox_gone", "It is closed.", "Make another.");
+          SandboxException.Reason.NO_SANDBOX,
+          "sandbox_not_found",
+          "sandbox not found",
+          "It was closed. Make another.");
     }
     return info;
   }
