@@ -77,6 +77,8 @@ class ExecTest(PodflareTestCase):
         result = sb.run_code("plot(); 1+1")
         self.assertEqual(result.results, [figure, value])
         self.assertEqual(result.result, value)
+        self.assertEqual(result.text, "2")
+        self.assertIsNone(ExecResult().text)
 
     def test_an_exception_in_the_code_is_in_the_result_and_is_not_raised(self) -> None:
         error = {"name": "ZeroDivisionError", "value": "division by zero", "traceback": "Trace…"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
+import time
 import unittest
 from unittest import mock
 
@@ -12,6 +14,7 @@ from podflare import AsyncClient, AsyncSandbox, ConnectionError, InvalidRequestE
 from .scripted_server import (
     CLOSE,
     CREATED,
+    SANDBOX_ID,
     STREAM_END,
     STREAM_HEAD,
     answer,
@@ -44,9 +47,15 @@ class ExecsCase(PodflareTestCase):
             self.enterContext310(mock.patch(name, (0.0, 0.0, 0.01)))
 
     def answers(self, *answers) -> None:
-        """A server that gives these answers in turn, for all but the life cycle."""
+        """A server that gives these answers in turn, for all but the life cycle; one that is not
+        known beforehand is a function."""
         left = list(answers)
-        self.server = self.serve(lambda request: left.pop(0))
+
+        def script(request):
+            next_one = left.pop(0)
+            return next_one() if callable(next_one) else next_one
+
+        self.server = self.serve(script)
 
     def both(self, use, *answers):
         """What `use` makes of a sandbox, which must be the same for both clients."""
@@ -154,12 +163,250 @@ class ResumeTest(ExecsCase):
         self.assertEqual((first.type, first.data), ("gap", {"from": 1, "to": 4}))
 
     def test_the_stream_tells_its_execs_id(self) -> None:
-        self.answers([HEAD, chunk(end(0)), STREAM_END], events(exit_line()))
+        self.answers([HEAD, chunk(end(0)), STREAM_END], answer(204), events(exit_line()))
         sb = Sandbox(client=self.client_of(self.server))
         with sb.run_code_stream("x") as stream:
             self.assertEqual(stream.exec_id, EXEC)
         with sb.run_code_stream("x") as stream:
             self.assertIsNone(stream.exec_id)
+
+
+INTERRUPT = f"POST /v1/sandboxes/{SANDBOX_ID}/execs/{EXEC}/interrupt"
+
+
+class LeavingTest(ExecsCase):
+    """A call that is left early takes its code along, unless it was to be left running."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.interrupted = threading.Event()
+
+        def script(request):
+            if request.target.endswith("/interrupt"):
+                self.interrupted.set()
+                return answer(204)
+            return self.running()
+
+        self.server = self.serve(script)
+
+    def running(self):
+        """An exec that has said something and says nothing more."""
+        yield HEAD
+        yield chunk(at(0, "a"))
+        self.assertTrue(self.interrupted.wait(60))
+        yield chunk(exit_line(130, seq=1, reason="interrupted"))
+        yield STREAM_END
+
+    def sandbox(self) -> Sandbox:
+        return Sandbox(client=self.client_of(self.server))
+
+    def in_async(self, use) -> None:
+        async def main():
+            async with AsyncClient(self.server.host, "pf_live_test") as client:
+                await use(await AsyncSandbox.create(client=client))
+
+        asyncio.run(main())
+
+    def assert_interrupted_once(self) -> None:
+        self.assertTrue(self.interrupted.wait(60))
+        self.assertEqual(self.server.targets().count(INTERRUPT), 1)
+
+    def test_a_callback_that_raises(self) -> None:
+        for failure in (KeyError, KeyboardInterrupt):
+            self.interrupted.clear()
+            self.server.requests.clear()
+            with self.subTest(failure), self.assertRaises(failure):
+                self.sandbox().run_code("x", on_stdout=mock.Mock(side_effect=failure))
+            self.assert_interrupted_once()
+
+    def test_a_stream_that_is_closed_or_only_dropped(self) -> None:
+        with self.sandbox().run_code_stream("x") as events:
+            next(events)
+        self.assert_interrupted_once()
+        self.interrupted.clear()
+        self.server.requests.clear()
+        for _ in self.sandbox().run_code_stream("x"):
+            break
+        self.assert_interrupted_once()
+
+    def test_a_task_that_is_cancelled(self) -> None:
+        async def use(sb):
+            began = asyncio.Event()
+
+            async def note(text):
+                began.set()
+
+            call = asyncio.ensure_future(sb.run_code("x", on_stdout=note))
+            await began.wait()
+            call.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await call
+
+        self.in_async(use)
+        self.assert_interrupted_once()
+
+    def test_a_time_out_around_the_call(self) -> None:
+        async def use(sb):
+            with self.assertRaises(asyncio.TimeoutError):
+                await asyncio.wait_for(sb.run_code("x"), 0.2)
+
+        self.in_async(use)
+        self.assert_interrupted_once()
+
+    def test_a_task_that_is_cancelled_before_the_answer_has_begun(self) -> None:
+        asked, go_on = threading.Event(), threading.Event()
+
+        def late():
+            asked.set()
+            go_on.wait(60)
+            yield from LeavingTest.running(self)
+
+        self.running = late
+
+        async def use(sb):
+            call = asyncio.ensure_future(sb.run_code("x"))
+            await asyncio.get_running_loop().run_in_executor(None, asked.wait, 60)
+            call.cancel()
+            await asyncio.sleep(0)
+            go_on.set()
+            with self.assertRaises(asyncio.CancelledError):
+                await call
+
+        self.in_async(use)
+        self.assert_interrupted_once()
+
+    def test_a_callback_of_a_task_that_raises_and_a_generator_that_is_closed(self) -> None:
+        async def fail(sb):
+            with self.assertRaises(KeyError):
+                await sb.run_code("x", on_stdout=mock.Mock(side_effect=KeyError))
+
+        async def leave(sb):
+            events = sb.run_code_stream("x")
+            await events.__anext__()
+            await events.aclose()
+
+        for use in (fail, leave):
+            self.interrupted.clear()
+            self.server.requests.clear()
+            with self.subTest(use.__name__):
+                self.in_async(use)
+                self.assert_interrupted_once()
+
+    def test_code_that_was_to_be_left_running_is(self) -> None:
+        async def leave(sb):
+            events = sb.run_code_stream("x", detach=True)
+            await events.__anext__()
+            await events.aclose()
+            attached = sb.attach(EXEC)
+            await attached.__anext__()
+            await attached.aclose()
+
+        with self.assertRaises(KeyError):
+            self.sandbox().run_code("x", on_stdout=mock.Mock(side_effect=KeyError), detach=True)
+        with self.sandbox().attach(EXEC) as events:
+            next(events)
+        self.in_async(leave)
+        self.assertNotIn(INTERRUPT, self.server.targets())
+        self.interrupted.set()
+
+    def test_a_stream_that_another_thread_closes_says_so_to_its_reader(self) -> None:
+        events = self.sandbox().run_code_stream("x")
+        next(events)
+        closing = threading.Timer(0.1, events.close)
+        closing.start()
+        with self.assertRaises(ConnectionError) as caught:
+            next(events)
+        self.assertEqual(caught.exception.code, "closed")
+        closing.join()
+        self.assert_interrupted_once()
+
+    def test_a_client_that_another_task_closes_says_so(self) -> None:
+        async def use(sb):
+            events = sb.run_code_stream("x")
+            await events.__anext__()
+            await sb._client.close()
+            with self.assertRaises(ConnectionError) as caught:
+                await events.__anext__()
+            self.assertEqual(caught.exception.code, "closed")
+
+        self.in_async(use)
+        self.interrupted.set()
+
+
+class SilenceTest(ExecsCase):
+    def setUp(self) -> None:
+        super().setUp()
+        for name in ("podflare.stream.SILENCE_SECONDS", "podflare.aio.execs.SILENCE_SECONDS"):
+            self.enterContext310(mock.patch(name, 0.5))
+
+    def test_a_heartbeat_keeps_a_silent_stream(self) -> None:
+        def beating():
+            yield HEAD
+            yield chunk(b" ")
+            for _ in range(8):
+                time.sleep(0.1)
+                yield chunk(b"\n")
+            yield chunk(end(0))
+            yield STREAM_END
+
+        self.assertEqual(self.both(lambda sb: sb.run_code("x"), beating).exit_code, 0)
+        self.assertEqual(len([one for one in self.server.targets() if "/exec" in one]), 1)
+
+    def test_a_peer_that_is_dead_without_a_word_is_left_for_another_connection(self) -> None:
+        done = threading.Event()
+        self.addCleanup(done.set)
+
+        def dead():
+            yield HEAD
+            yield chunk(at(0, "a"))
+            done.wait(2)
+
+        result = self.both(
+            lambda sb: sb.run_code("x"), dead, [STREAM_HEAD, chunk(end(1)), STREAM_END]
+        )
+        self.assertEqual((result.stdout, result.exit_code), ("a", 0))
+
+    def test_a_relay_that_cuts_every_silence_does_not_end_code_that_runs(self) -> None:
+        cut = [STREAM_HEAD, CLOSE]
+        result = self.both(
+            lambda sb: sb.run_code("x"),
+            [HEAD, CLOSE],
+            *[cut] * 3,
+            json_answer({**INFO, "state": "running"}),
+            cut,
+            json_answer({**INFO, "state": "running"}),
+            [STREAM_HEAD, chunk(at(0, "done") + end(1)), STREAM_END],
+        )
+        self.assertEqual(result.stdout, "done")
+
+    def test_a_relay_that_cuts_and_code_that_is_gone_leaves_the_outcome_unknown(self) -> None:
+        with self.assertRaises(ConnectionError) as caught:
+            self.both(
+                lambda sb: sb.run_code("x"),
+                [HEAD, CLOSE],
+                *[[STREAM_HEAD, CLOSE]] * 3,
+                json_answer({**INFO, "state": "ended"}),
+            )
+        self.assertEqual(caught.exception.code, "outcome_unknown")
+
+
+class WaitingTest(ExecsCase):
+    def test_a_call_that_waits_says_behind_what(self) -> None:
+        waiting = line("waiting", {"behind": EXEC}, 0)
+        result = self.both(lambda sb: sb.run_code("x"), events(waiting, at(1, "a"), end(2)))
+        self.assertEqual((result.stdout, result.exit_code), ("a", 0))
+        self.answers(events(waiting, end(1)))
+        first, last = Sandbox(client=self.client_of(self.server)).run_code_stream("x")
+        self.assertEqual((first.type, first.data), ("waiting", {"behind": EXEC}))
+        self.assertEqual(last.type, "exit")
+
+    def test_what_is_no_id_of_an_exec_is_refused_before_it_looks_as_if_it_ran(self) -> None:
+        with self.assertRaises(InvalidRequestError) as caught:
+            self.both(lambda sb: sb.exec("ls -la"))
+        self.assertIn("run_code", str(caught.exception))
+        with self.assertRaises(InvalidRequestError):
+            self.both(lambda sb: sb.execs.get("exe_1"))
+        self.assertEqual(self.both(lambda sb: sb.execs.get(EXEC)).id, EXEC)
 
 
 class DetachTest(ExecsCase):

@@ -48,6 +48,49 @@ class UploadTest(PodflareTestCase):
         self.sb.upload("/root/f", "grüße")
         self.assertEqual(self.uploaded(), ("/root/f", "grüße".encode()))
 
+    def test_a_local_path_given_as_data_is_refused_with_what_to_call(self) -> None:
+        here = os.path.join(self.home, "data.csv")
+        with open(here, "w") as file:
+            file.write("a,b\n")
+        for arguments in (
+            ("data.csv", here),
+            ("data.csv", "~/data.csv"),
+            ("data.csv", "./data.csv"),
+            ("data.csv", "data.csv"),
+            ("some text", "notes.txt"),
+        ):
+            with self.subTest(arguments):
+                with self.assertRaisesRegex(TypeError, "upload_from"):
+                    self.sb.upload(*arguments)
+        for text in ("a", "a b.txt", "grüße", "a,b\n/x.csv", "1.5", "", "https://x.example/a.csv?b"):
+            self.sb.upload("f", text)
+            self.assertEqual(self.uploaded(), ("f", text.encode()))
+        self.sb.upload("f", b"/home/me/data.csv")
+        self.assertEqual(self.uploaded(), ("f", b"/home/me/data.csv"))
+
+    def test_local_files_and_folders_are_uploaded_with_their_modes(self) -> None:
+        folder = os.path.join(self.home, "project")
+        os.makedirs(os.path.join(folder, "src"))
+        for name, mode in (("run.sh", 0o755), ("src/a.py", 0o644)):
+            with open(os.path.join(folder, name), "w") as file:
+                file.write(name)
+            os.chmod(os.path.join(folder, name), mode)
+        os.symlink("nowhere", os.path.join(folder, "broken"))
+        self.assertEqual(self.sb.upload_from(os.path.join(folder, "run.sh")), 6)
+        self.assertEqual(self.uploaded(), ("run.sh", b"run.sh"))
+        self.assertIn("mode=0755", self.server.requests[-1].target)
+        self.sb.upload_from(os.path.join(folder, "run.sh"), "/tmp/", mode=0o600)
+        self.assertEqual(self.uploaded()[0], "/tmp/run.sh")
+        self.assertIn("mode=0600", self.server.requests[-1].target)
+        before = len(self.server.requests)
+        self.assertEqual(self.sb.upload_from(folder, "/root/p"), 14)
+        self.assertEqual(
+            [parse_qs(one.target.partition("?")[2])["path"] for one in self.server.requests[before:]],
+            [["/root/p/run.sh"], ["/root/p/src/a.py"]],
+        )
+        with self.assertRaises(FileNotFoundError):
+            self.sb.upload_from(os.path.join(self.home, "nothing"))
+
     def test_everything_that_has_bytes_can_be_uploaded(self) -> None:
         local = Path(self.home, "local")
         local.write_bytes(b"from disk")

@@ -7,6 +7,7 @@ import unittest
 from urllib.parse import parse_qs, urlsplit
 
 from podflare import (
+    AsyncSandbox,
     AuthenticationError,
     CapacityError,
     Client,
@@ -36,6 +37,13 @@ INFO = {
 
 
 class LifeCycleTest(PodflareTestCase):
+    def test_a_list_as_egress_is_told_its_shape(self) -> None:
+        server = self.serve(lambda request: answer(500))
+        for kind in (Sandbox, AsyncSandbox):
+            with self.assertRaisesRegex(InvalidRequestError, "allow"):
+                kind(egress=["pypi.example"], host=server.host, api_key="k")
+        self.assertEqual(server.requests, [])
+
     def test_the_id_is_the_servers(self) -> None:
         server = self.serve(lambda request: NOT_FOUND)
         self.assertEqual(Sandbox(client=self.client_of(server)).id, SANDBOX_ID)

@@ -176,12 +176,15 @@ class Connection:
     def set_timeout(self, seconds: float | None) -> None:
         self._socket.settimeout(seconds)
 
-    def close(self) -> None:
+    def break_off(self) -> None:
+        """Closes it for every process that has it, and wakes up a thread that reads from it."""
         try:
-            # Wakes up another thread that reads from it, which closing alone does not.
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # The other end was first.
+        self.close()
+
+    def close(self) -> None:
         if self._answer is not None:
             self._answer.close()
         self._http.close()

@@ -80,6 +80,10 @@ class Transport:
                 return
             connection.close()
 
+    def is_of_this_process(self) -> bool:
+        """False in a forked child for what was opened by its parent."""
+        return self._pid == os.getpid()
+
     def put_back(self, connection: Connection) -> None:
         if len(self._idle) < _MOST_IDLE and self._pid == os.getpid():
             self._idle.append((connection, time.monotonic()))
@@ -213,6 +217,9 @@ class Answer:
         else:
             self.close()
 
+    def is_of_this_process(self) -> bool:
+        return self._transport.is_of_this_process()
+
     def expect_within(self, seconds: float) -> None:
         """From now on a longer silence is a `TimeoutError`."""
         self._timeout = seconds
@@ -230,6 +237,8 @@ class Answer:
             return
         if connection.is_reusable():
             self._transport.put_back(connection)
+        elif self._transport.is_of_this_process():
+            connection.break_off()
         else:
             connection.close()
 

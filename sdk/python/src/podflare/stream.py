@@ -91,6 +91,8 @@ class EventStream:
     def __del__(self) -> None:
         # A loop that was left by `break`: nobody will read on, and waiting here would be wrong.
         self._answer.close()
+        if not self._answer.is_of_this_process():
+            return
         if not (self._closed or self._decoder.finished or self._interrupt is None):
             self._closed = True
             try:

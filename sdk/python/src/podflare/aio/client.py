@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 
 from .. import _config
 from .._bodies import CHUNK
@@ -60,14 +59,10 @@ class AsyncClient:
         self._http = httpx.AsyncClient(
             headers=request_headers(self._settings),
             timeout=httpx.Timeout(timeout, connect=_CONNECT_SECONDS, pool=None),
-            transport=httpx.AsyncHTTPTransport(
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
-                # Without TLS there is nothing to verify, and loading the authorities takes 20 ms.
-                verify=self._settings.host.startswith("https:"),
-                trust_env=False,  # Like the synchronous client: no proxy, no .netrc.
-                socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *keepalive()],
-            ),
-            trust_env=False,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
+            # Without TLS there is nothing to verify, and loading the authorities takes 20 ms.
+            verify=self._settings.host.startswith("https:"),
+            trust_env=False,  # Like the synchronous client: no proxy, no .netrc.
         )
 
     @property
@@ -177,8 +172,14 @@ class AsyncAnswer:
         await self.close()
 
     def expect_within(self, seconds: float) -> None:
-        """From now on a longer silence of the body is a `TimeoutError`."""
+        """From now on a longer silence of the body is a `TimeoutError`, and the kernel watches the
+        connection too."""
         self._timeout = seconds
+        stream = self._response.extensions.get("network_stream")
+        connection = None if stream is None else stream.get_extra_info("socket")
+        if connection is not None:
+            for option in keepalive():
+                connection.setsockopt(*option)
         # The transport reads this when it begins with the body.
         self._response.request.extensions["timeout"]["read"] = seconds
 
