@@ -157,8 +157,9 @@ class Case {
       throw new Mismatch(`it is a ${error.name}, not a ${expected.type}: ${error}`);
     }
     for (const word of ERROR_WORDS.slice(1)) {
-      if (word in expected && !matches(error[word], expected[word])) {
-        throw new Mismatch(`${word} is ${short(error[word])}, not ${short(expected[word])}: ${error}`);
+      const said = word === "message" ? error.sentence : error[word];
+      if (word in expected && !matches(said, expected[word])) {
+        throw new Mismatch(`${word} is ${short(said)}, not ${short(expected[word])}: ${error}`);
       }
     }
   }

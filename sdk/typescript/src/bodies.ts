@@ -1,5 +1,7 @@
 /** What a caller may upload, made into something that can be sent in constant memory. */
 
+import { existsSync } from "node:fs";
+
 /** Bytes have a length and can be sent again; an iterator has neither. */
 export type Body = Uint8Array | AsyncIterable<Uint8Array>;
 
@@ -32,13 +34,33 @@ export interface StreamLike {
 }
 
 const CHUNK = 256 * 1024;
+const LONGEST_NAME = 1024;
 const encoder = new TextEncoder();
 
 /** Tells path from data in either order; two strings are path, then data. */
 export function pathAndData(first: unknown, second: unknown): [string, Data] {
+  if (typeof first === "string" && typeof second === "string" && mayNameAFile(first, second)) {
+    throw new TypeError(
+      "upload takes a path in the sandbox and the data itself, and this looks like the path of a " +
+        "local file: sandbox.uploadFrom(localPath, path) copies one; to store a text that looks " +
+        "like a path, pass it as bytes",
+    );
+  }
   if (typeof first === "string") return [first, second as Data];
   if (typeof second === "string") return [second, first as Data];
   throw new TypeError("upload needs a path, which is a string, and data");
+}
+
+/** Whether one of two strings is a local file, or the second one a path, rather than a text. */
+function mayNameAFile(path: string, data: string): boolean {
+  if (data === "" || data.length > LONGEST_NAME || /[\n\0 ]/.test(data)) return false;
+  if (/^(\/|~\/|\.\/|\.\.\/)/.test(data)) return true;
+  if (!hasSuffix(data)) return false;
+  return data === path || !hasSuffix(path) || existsSync(data);
+}
+
+function hasSuffix(name: string): boolean {
+  return /[^/.]\.(?=[^.]*[A-Za-z])[A-Za-z0-9]{1,5}$/.test(name);
 }
 
 /** The data as it can be sent. */

@@ -18,8 +18,13 @@ export interface ErrorFacts {
   cause?: unknown;
 }
 
-/** Everything that this package throws on purpose. `message` says what happened. */
+/**
+ * Everything that this package throws on purpose. `message` says what happened, and behind it, in
+ * brackets, what to do next.
+ */
 export class PodflareError extends Error {
+  /** What happened: `message` without the hint. */
+  readonly sentence: string;
   /** The HTTP status, or undefined when the server did not answer. */
   readonly status: number | undefined;
   /** A stable snake_case word for programs. */
@@ -32,7 +37,11 @@ export class PodflareError extends Error {
   readonly retryAfter: number | undefined;
 
   constructor(message: string, facts: ErrorFacts = {}) {
-    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    super(
+      facts.hint ? `${message} (${facts.hint})` : message,
+      facts.cause === undefined ? undefined : { cause: facts.cause },
+    );
+    this.sentence = message;
     this.name = new.target.name;
     this.status = facts.status;
     this.code = facts.code;
@@ -42,8 +51,7 @@ export class PodflareError extends Error {
   }
 
   override toString(): string {
-    let text = `${this.name}: ${this.message}`;
-    if (this.hint) text += ` (${this.hint})`;
+    const text = `${this.name}: ${this.message}`;
     const facts = [];
     if (this.status !== undefined) facts.push(`HTTP ${this.status}`);
     if (this.requestId) facts.push(`request ${this.requestId}`);

@@ -102,6 +102,7 @@ export class Transcript {
       stderr: this.#stderr.join(""),
       exitCode: end.code,
       result: this.#results.at(-1) ?? null,
+      text: this.#results.at(-1)?.["text/plain"] ?? null,
       results: this.#results,
       error: this.#error,
       reason: end.reason,
@@ -145,6 +146,9 @@ function eventOf(line: Uint8Array): Event | undefined {
       break;
     case "error":
       if (isObject) return { type, data: data as ExecError, seq, ts };
+      break;
+    case "waiting":
+      if (isObject) return { type, data: data as { behind: string | null }, seq, ts };
       break;
     case "gap":
       if (isObject) return { type, data: data as Gap, seq, ts };

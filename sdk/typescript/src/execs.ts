@@ -1,12 +1,16 @@
 /** Running code: the stream of one exec, and the execs of a sandbox that nobody reads. */
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { get, post, query, sandbox as sandboxPath, part } from "./calls.js";
 import { badAnswer } from "./client.js";
 import type { CallOptions, Client } from "./client.js";
-import { ConnectionError, InvalidRequestError, NotFoundError } from "./errors.js";
+import { ConnectionError, InvalidRequestError, NotFoundError, TimeoutError } from "./errors.js";
 import { EventDecoder, Transcript, tell } from "./events.js";
 import type { Listeners } from "./events.js";
-import { outcomeUnknown } from "./failures.js";
+import { closedMeanwhile, outcomeUnknown } from "./failures.js";
+import { refuseUnknown } from "./options.js";
+import type { Names } from "./options.js";
 import { record } from "./results.js";
 import type { Event, ExecInfo, ExecResult, Language } from "./results.js";
 import type { Answer } from "./transport.js";
@@ -15,7 +19,11 @@ import type { Answer } from "./transport.js";
 export interface RunOptions extends CallOptions {
   /** `python` for the process that stays alive; `bash` for a fresh one in the same file system. */
   language?: Language | undefined;
-  /** Seconds after which the code is interrupted, which keeps its variables. No limit by default. */
+  /**
+   * Seconds for the whole call, waiting behind other calls included. Then the code is interrupted,
+   * which keeps its variables, or never begins: the `error` is named `QueuedTooLong` then. No limit
+   * by default.
+   */
   timeoutSeconds?: number | undefined;
   /** Environment variables for this call only. */
   env?: Record<string, string> | undefined;
@@ -23,7 +31,24 @@ export interface RunOptions extends CallOptions {
   cwd?: string | undefined;
   /** Interrupts the code; the call then throws the signal's reason. */
   signal?: AbortSignal | undefined;
+  /** Let the code run on when the call is left early: by a callback that throws, by `break`. */
+  detach?: boolean | undefined;
 }
+
+const RUN_OPTIONS: Names<RunOptions & Listeners> = {
+  language: true,
+  timeoutSeconds: true,
+  env: true,
+  cwd: true,
+  signal: true,
+  detach: true,
+  traceparent: true,
+  onStdout: true,
+  onStderr: true,
+  onResult: true,
+};
+
+const NEWLINE = 10;
 
 /** What an exec belongs to. */
 export interface Owner {
@@ -32,15 +57,24 @@ export interface Owner {
   readonly traceparent: string | undefined;
 }
 
-// A connection that breaks again and again without an event in between is not worth it.
+// A connection that breaks again and again without a line in between is worth it only as long as
+// the server says that the code still runs.
 const MOST_FRUITLESS = 5;
+const FRUITLESS_PAUSE_MS = 1_000;
+/**
+ * A server sends a blank line after 15 s in which an exec's stream was silent. After three of them
+ * that did not come the peer is dead, whatever the connection looks like.
+ */
+export const SILENCE = { seconds: 45 };
+const EXEC_ID = /^exe_[0-9a-f]{32}$/;
 
 /**
  * The events of a running exec, as an asynchronous iterator. The code has been started when this
- * exists. Leaving the loop early stops listening, not the code; an aborted signal stops the code.
+ * exists. Leaving the loop early, and an aborted signal, interrupt the code like Ctrl-C: its
+ * variables stay. With `detach` leaving lets it run; so does the stream of an `Exec`.
  *
- * When the connection breaks, it goes on by itself where it was, as far as the server kept the
- * events; what is lost is an event of type `gap`.
+ * When the connection breaks, or is silent for longer than the server ever leaves it, it goes on by
+ * itself where it was, as far as the server kept the events; what is lost is an event of type `gap`.
  */
 export class ExecStream implements AsyncIterableIterator<Event>, AsyncDisposable {
   readonly #owner: Owner;
@@ -54,6 +88,8 @@ export class ExecStream implements AsyncIterableIterator<Event>, AsyncDisposable
   #fruitless = 0;
   #execId: string | undefined;
   #closed = false;
+  #stopping: Promise<void> | undefined;
+  readonly #takesAlong: boolean;
 
   /** @internal */
   constructor(
@@ -62,8 +98,10 @@ export class ExecStream implements AsyncIterableIterator<Event>, AsyncDisposable
     options: CallOptions,
     from = 0,
     execId?: string,
+    takesAlong = false,
   ) {
     this.#owner = owner;
+    this.#takesAlong = takesAlong;
     this.#signal = options.signal;
     this.#next = from;
     this.#execId = execId;
@@ -104,7 +142,7 @@ export class ExecStream implements AsyncIterableIterator<Event>, AsyncDisposable
     await this.close();
   }
 
-  /** Stops listening. The code runs on unless it has ended. */
+  /** Stops listening, and interrupts code of `runCodeStream` unless it was to be detached. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -112,9 +150,16 @@ export class ExecStream implements AsyncIterableIterator<Event>, AsyncDisposable
     this.#ready = [];
     this.#at = 0;
     const answer = this.#answer;
-    if (answer === undefined) void this.#opening?.then((late) => late.close(), () => {});
-    else if (this.#decoder.finished) await answer.finish();
-    else answer.close();
+    if (this.#decoder.finished) {
+      await answer?.finish();
+    } else if (this.#takesAlong) {
+      answer?.close();
+      await this.#stopTheCode();
+    } else if (answer === undefined) {
+      void this.#opening?.then((late) => late.close(), () => {});
+    } else {
+      answer.close();
+    }
   }
 
   /** The rest of the events as one result. */
@@ -142,19 +187,23 @@ export class ExecStream implements AsyncIterableIterator<Event>, AsyncDisposable
         this.#answer = answer;
         const id = answer.headers["x-exec-id"];
         if (typeof id === "string") this.#execId = id;
+        this.#listen(answer);
       }
       const data = await this.#unlessAborted(this.#answer.next());
       if (data === undefined) throw outcomeUnknown("the answer ended before the exit event");
       this.#ready = this.#decoder.feed(data);
       this.#at = 0;
+      // An event, or the heartbeat of code that is silent.
+      if (data.includes(NEWLINE)) this.#fruitless = 0;
       const last = this.#ready.at(-1);
       if (last !== undefined) {
-        this.#fruitless = 0;
         this.#next = last.type === "gap" ? last.data.to : last.seq + 1;
       }
     } catch (error) {
       const started = this.#answer !== undefined;
-      if (started && error instanceof ConnectionError && !this.#signal?.aborted) {
+      const broken = error instanceof ConnectionError || error instanceof TimeoutError;
+      if (started && this.#closed) throw closedMeanwhile("the stream");
+      if (started && broken && !this.#signal?.aborted) {
         await this.#resume(error);
       } else {
         await this.close();
@@ -164,9 +213,12 @@ export class ExecStream implements AsyncIterableIterator<Event>, AsyncDisposable
   }
 
   /** Goes on where the broken connection was. */
-  async #resume(broken: ConnectionError): Promise<void> {
+  async #resume(broken: ConnectionError | TimeoutError): Promise<void> {
     this.#answer?.close();
-    if (this.#execId === undefined || ++this.#fruitless > MOST_FRUITLESS) {
+    if (
+      this.#execId === undefined ||
+      (++this.#fruitless > MOST_FRUITLESS && !(await this.#stillRuns(this.#execId)))
+    ) {
       this.#closed = true;
       throw broken.code === "outcome_unknown" ? broken : outcomeUnknown(broken);
     }
@@ -175,12 +227,31 @@ export class ExecStream implements AsyncIterableIterator<Event>, AsyncDisposable
         eventsFrom(this.#owner.id, this.#execId, this.#next),
         { signal: this.#signal, traceparent: this.#owner.traceparent },
       );
+      this.#listen(this.#answer);
       this.#decoder = new EventDecoder();
     } catch (error) {
       this.#closed = true;
       if (this.#signal?.aborted) throw error;
       throw outcomeUnknown(error instanceof NotFoundError ? broken : error);
     }
+  }
+
+  /** Whether the server says so, for a relay that cuts every silence. */
+  async #stillRuns(execId: string): Promise<boolean> {
+    const target = sandboxPath(this.#owner.id, `/execs/${part(execId)}`);
+    try {
+      await pause(FRUITLESS_PAUSE_MS);
+      const { state } = await this.#owner.client.json(get(target), own(this.#owner, {}));
+      if (state !== "running" && state !== "queued") return false;
+      this.#fruitless = MOST_FRUITLESS;
+      return true;
+    } catch {
+      return false; // What broke the stream matters more.
+    }
+  }
+
+  #listen(answer: Answer): void {
+    if (this.#execId !== undefined) answer.expectWithin(SILENCE.seconds);
   }
 
   async #unlessAborted<T>(waiting: Promise<T>): Promise<T> {
@@ -203,7 +274,11 @@ export class ExecStream implements AsyncIterableIterator<Event>, AsyncDisposable
     void this.#stopTheCode();
   };
 
-  async #stopTheCode(): Promise<void> {
+  #stopTheCode(): Promise<void> {
+    return (this.#stopping ??= this.#stopTheCodeOnce());
+  }
+
+  async #stopTheCodeOnce(): Promise<void> {
     try {
       const answer = this.#answer ?? (await this.#opening);
       const id = this.#execId ?? answer?.headers["x-exec-id"];
@@ -273,8 +348,9 @@ export class Execs {
    */
   async start(
     code: string,
-    options: Omit<RunOptions, "signal"> & { background?: boolean | undefined } = {},
+    options: Omit<RunOptions, "signal" | "detach"> & { background?: boolean | undefined } = {},
   ): Promise<Exec> {
+    refuseUnknown("execs.start", options, START_OPTIONS);
     const call = runCode(this.#owner.id, code, options, {
       detach: true,
       background: options.background || undefined,
@@ -287,8 +363,17 @@ export class Execs {
 
   /** The exec with this id; no call is made. */
   get(id: string): Exec {
-    if (typeof id !== "string" || id === "") {
-      throw new InvalidRequestError("an exec's id is needed here", { code: "invalid_argument" });
+    if (typeof id !== "string" || !EXEC_ID.test(id)) {
+      const given = String(id).slice(0, 80);
+      throw new InvalidRequestError(
+        `${JSON.stringify(given)} is no id of an exec (exe_ and 32 hexadecimal digits)`,
+        {
+          code: "invalid_argument",
+          hint:
+            "get finds an exec again; to run code call runCode(code), to run a command " +
+            'runCode(command, "bash")',
+        },
+      );
     }
     return new Exec(id, this.#owner);
   }
@@ -301,6 +386,15 @@ export class Execs {
     );
     return ((answer["execs"] ?? []) as unknown[]).map((one) => record<ExecInfo>(one));
   }
+}
+
+const START_OPTIONS: Names<
+  Omit<RunOptions, "signal" | "detach"> & { background?: boolean | undefined }
+> = { language: true, timeoutSeconds: true, env: true, cwd: true, traceparent: true, background: true };
+
+/** Refuses options that running code does not have. */
+export function refuseUnknownRunOptions(options: RunOptions & Listeners): void {
+  refuseUnknown("runCode", options, RUN_OPTIONS);
 }
 
 /** The call that runs code. */

@@ -43,6 +43,14 @@ export function outcomeUnknown(cause: unknown): ConnectionError {
   );
 }
 
+/** Somebody closed what this call stands on. */
+export function closedMeanwhile(what: string): ConnectionError {
+  return new ConnectionError(`${what} was closed while this call waited for it`, {
+    code: "closed",
+    hint: "close it after its calls have ended, or take this as their end",
+  });
+}
+
 /** The answer ends in the middle. */
 export function cutOff(host: string, cause: unknown): ConnectionError {
   return new ConnectionError(`the answer of ${host} is cut off: ${reasonOf(cause)}`, {

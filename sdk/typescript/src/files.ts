@@ -1,7 +1,8 @@
 /** The files of a sandbox. */
 
 import { randomBytes } from "node:crypto";
-import { open, rename, stat, unlink } from "node:fs/promises";
+import { lstat, open, readdir, rename, stat, unlink } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
 
 import { bodyOf } from "./bodies.js";
 import type { Data } from "./bodies.js";
@@ -10,6 +11,33 @@ import type { CallOptions } from "./client.js";
 import { own } from "./execs.js";
 import type { Owner } from "./execs.js";
 import type { FileEntry } from "./results.js";
+
+/** A local file on its way to a sandbox. */
+interface LocalFile {
+  source: string;
+  target: string;
+  mode: number;
+}
+
+/** What is to be uploaded for a local file or folder. */
+export async function* localFiles(local: string, path?: string): AsyncGenerator<LocalFile> {
+  const name = basename(resolve(local));
+  const target = path === undefined ? name : path.endsWith("/") ? path + name : path;
+  const top = await stat(local);
+  if (!top.isDirectory()) {
+    yield { source: local, target, mode: top.mode & 0o777 };
+    return;
+  }
+  for (const entry of (await readdir(local)).sort()) {
+    const source = join(local, entry);
+    const there = await stat(source).catch(() => undefined); // A link to nothing.
+    if (there?.isDirectory()) {
+      if (!(await lstat(source)).isSymbolicLink()) yield* localFiles(source, `${target}/${entry}`);
+    } else if (there?.isFile()) {
+      yield { source, target: `${target}/${entry}`, mode: there.mode & 0o777 };
+    }
+  }
+}
 
 export interface WriteOptions extends CallOptions {
   /** Permissions, as 0o644 or "0644"; else those of the file before, or 0644. */

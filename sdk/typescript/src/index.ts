@@ -61,6 +61,7 @@ export type {
   SpaceInfo,
   TemplateInfo,
   Variable,
+  WaitingEvent,
 } from "./results.js";
 export { Sandbox } from "./sandbox.js";
 export type { MergeOptions, SandboxOptions } from "./sandbox.js";

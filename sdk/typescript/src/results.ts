@@ -33,6 +33,14 @@ export type ResultEvent = EventOf<"result", Shown>;
 export type ErrorEvent = EventOf<"error", ExecError>;
 /** Only in a replay: output that the server no longer has. */
 export type GapEvent = EventOf<"gap", Gap>;
+/** Only as the first event: the code does not run yet. */
+export type WaitingEvent = EventOf<
+  "waiting",
+  {
+    /** The id of the exec that runs; null if a fork, a merge or a freeze has the turn. */
+    behind: string | null;
+  }
+>;
 /** The last event of every exec. */
 export interface ExitEvent extends EventOf<"exit", number> {
   /** The exit code, which is `data` too. */
@@ -43,8 +51,14 @@ export interface ExitEvent extends EventOf<"exit", number> {
   durationMs: number | undefined;
 }
 
-/** One event of a running exec. */
-export type Event = OutputEvent | ResultEvent | ErrorEvent | GapEvent | ExitEvent;
+/** One event of a running exec. A newer version may know more: pass over what you don't know. */
+export type Event =
+  | OutputEvent
+  | ResultEvent
+  | ErrorEvent
+  | GapEvent
+  | WaitingEvent
+  | ExitEvent;
 
 /** What one `runCode` call left. */
 export interface ExecResult {
@@ -55,6 +69,8 @@ export interface ExecResult {
   exitCode: number;
   /** The last of `results`: the value of the last expression; or null. */
   result: Shown | null;
+  /** `result` as plain text, or null: what a notebook would print for the last expression. */
+  text: string | null;
   /** Every value that was shown, in order: `display(…)`, figures, the last expression. */
   results: Shown[];
   /** The uncaught exception, or null. */

@@ -1,5 +1,7 @@
 /** A sandbox: one microVM with a Python process that stays alive between calls. */
 
+import { createReadStream } from "node:fs";
+
 import { pathAndData } from "./bodies.js";
 import type { Data } from "./bodies.js";
 import { get, listSandboxes, makeOnce, part, post, query, sandbox as sandboxPath } from "./calls.js";
@@ -9,10 +11,12 @@ import type { CallOptions, Client, ServerOptions } from "./client.js";
 import { validTraceparent } from "./config.js";
 import { InvalidRequestError } from "./errors.js";
 import type { Listeners } from "./events.js";
-import { ExecStream, Execs, own, runCode } from "./execs.js";
+import { ExecStream, Execs, own, refuseUnknownRunOptions, runCode } from "./execs.js";
 import type { RunOptions } from "./execs.js";
-import { Files } from "./files.js";
+import { Files, localFiles } from "./files.js";
 import type { WriteOptions } from "./files.js";
+import { refuseUnknown } from "./options.js";
+import type { Names } from "./options.js";
 import { Ptys } from "./pty.js";
 import { record } from "./results.js";
 import type {
@@ -24,6 +28,7 @@ import type {
   SandboxInfo,
 } from "./results.js";
 import { Space } from "./space.js";
+import type { Answer } from "./transport.js";
 
 export const DIFF_PATHS = ["/root", "/tmp"];
 
@@ -59,6 +64,56 @@ export interface SandboxOptions extends ServerOptions {
   signal?: AbortSignal | undefined;
 }
 
+const SANDBOX_OPTIONS: Names<SandboxOptions> = {
+  host: true,
+  apiKey: true,
+  client: true,
+  template: true,
+  egress: true,
+  persistent: true,
+  idleTimeoutSeconds: true,
+  maxLifetimeSeconds: true,
+  cpus: true,
+  memoryMb: true,
+  diskMb: true,
+  env: true,
+  metadata: true,
+  traceparent: true,
+  region: true,
+  idempotencyKey: true,
+  signal: true,
+};
+
+const FORK_OPTIONS = { signal: true, traceparent: true, idempotencyKey: true } as const;
+
+const DIFF_OPTIONS = {
+  signal: true,
+  traceparent: true,
+  paths: true,
+  text: true,
+  variables: true,
+} as const;
+
+const LIST_OPTIONS = {
+  host: true,
+  apiKey: true,
+  client: true,
+  signal: true,
+  traceparent: true,
+  template: true,
+  state: true,
+  metadata: true,
+} as const;
+
+const MERGE_OPTIONS: Names<MergeOptions> = {
+  signal: true,
+  traceparent: true,
+  mode: true,
+  dryRun: true,
+  paths: true,
+  onConflict: true,
+};
+
 export interface MergeOptions extends CallOptions {
   mode?: "swap" | "files" | undefined;
   /** Change nothing, and tell what would be changed. */
@@ -92,6 +147,16 @@ export class Sandbox implements AsyncDisposable {
 
   /** A sandbox that is not made yet: `open()` does that. `Sandbox.create` is both in one. */
   constructor(options: SandboxOptions = {}) {
+    refuseUnknown("Sandbox.create", options, SANDBOX_OPTIONS);
+    if (options.egress !== undefined && typeof options.egress !== "boolean") {
+      if (typeof options.egress !== "object" || Array.isArray(options.egress)) {
+        const given = Array.isArray(options.egress) ? "an array" : typeof options.egress;
+        throw new InvalidRequestError(`egress is true, false or an object, not ${given}`, {
+          code: "invalid_argument",
+          hint: 'for some hosts only: egress: { allow: ["*.example.org"] }',
+        });
+      }
+    }
     this.#options = options;
     this.client = clientFor(options);
     this.traceparent = validTraceparent(options.traceparent);
@@ -122,6 +187,7 @@ export class Sandbox implements AsyncDisposable {
         metadata?: Record<string, string>;
       } = {},
   ): Promise<Sandbox[]> {
+    refuseUnknown<object>("Sandbox.list", options, LIST_OPTIONS);
     const client = clientFor(options);
     const found: Sandbox[] = [];
     let cursor: string | undefined;
@@ -174,7 +240,8 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /**
-   * Runs code and waits for its end. Errors of the code are in the result, not thrown.
+   * Runs code and waits for its end. Errors of the code are in the result, not thrown. A callback
+   * that throws ends the call and interrupts the code, unless `detach` is true.
    *
    * Throws `NotFoundError` when the sandbox is gone, and `ConnectionError` with the code
    * `outcome_unknown` when the connection broke for good: the code may have run, run now, or never
@@ -189,13 +256,15 @@ export class Sandbox implements AsyncDisposable {
 
   /**
    * Runs code and answers an iterator of its events as they happen; the last is `exit`. The code is
-   * started by this call. Leaving the loop early stops listening, not the code; see `interrupt`.
+   * started by this call. Leaving the loop early interrupts the code, unless `detach` is true.
    */
   runCodeStream(code: string, options: Language | RunOptions = {}): ExecStream {
     const how = typeof options === "string" ? { language: options } : options;
+    refuseUnknownRunOptions(how);
     how.signal?.throwIfAborted();
     const call = runCode(this.id, code, how);
-    return new ExecStream(this, (more) => this.client.send(call, more), how);
+    const open = (more: CallOptions): Promise<Answer> => this.client.send(call, more);
+    return new ExecStream(this, open, how, 0, undefined, !how.detach);
   }
 
   /** Stops the running code like Ctrl-C: its variables stay. Harmless when none runs. */
@@ -205,14 +274,29 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /**
-   * Creates or replaces a file, like `files.write`; path and data in either order. Two strings are
-   * the path, then the text. Answers the number of bytes.
+   * Creates or replaces a file, like `files.write`; path and data in either order. Of two strings
+   * the first is the path, then comes the text; one that looks like the path of a local file is
+   * refused as text, see `uploadFrom`. Answers the number of bytes.
    */
   async upload(path: string, data: Data, options?: WriteOptions): Promise<number>;
   async upload(data: Data, path: string, options?: WriteOptions): Promise<number>;
   async upload(first: string | Data, second: string | Data, options?: WriteOptions): Promise<number> {
     const [path, data] = pathAndData(first, second);
     return this.files.write(path, data, options);
+  }
+
+  /**
+   * Copies a local file, or a folder with all that is in it, into the sandbox, and answers the
+   * number of bytes. It goes under its own name into `/root` by default; into a directory, if `path`
+   * ends with `/`. A file keeps its permissions unless `mode` says others.
+   */
+  async uploadFrom(local: string, path?: string, options: WriteOptions = {}): Promise<number> {
+    let total = 0;
+    for await (const file of localFiles(local, path)) {
+      const how = { ...options, mode: options.mode ?? file.mode };
+      total += await this.files.write(file.target, createReadStream(file.source), how);
+    }
+    return total;
   }
 
   /** The whole file, like `files.read`. */
@@ -240,6 +324,8 @@ export class Sandbox implements AsyncDisposable {
     n: number | { n?: number } = 1,
     options: CallOptions & { idempotencyKey?: string | undefined } = {},
   ): Promise<Sandbox[]> {
+    if (typeof n !== "number") refuseUnknown("fork", n, { n: true });
+    refuseUnknown<object>("fork", options, FORK_OPTIONS);
     const count = typeof n === "number" ? n : (n.n ?? 1);
     const call = makeOnce(sandboxPath(this.id, "/fork"), { n: count }, options.idempotencyKey);
     const ids = (await this.#json(call, options))["children"];
@@ -266,6 +352,7 @@ export class Sandbox implements AsyncDisposable {
       variables?: boolean | undefined;
     } = {},
   ): Promise<Difference> {
+    refuseUnknown<object>("diff", options, DIFF_OPTIONS);
     const given = options.paths ?? DIFF_PATHS;
     const paths = typeof given === "string" ? [given] : given;
     const target =
@@ -289,6 +376,7 @@ export class Sandbox implements AsyncDisposable {
    * Throws `MergeConflictError` when both sides changed a file; its `conflicts` say which.
    */
   async mergeInto(winner: Sandbox | string, options: MergeOptions = {}): Promise<MergeReport | null> {
+    refuseUnknown("mergeInto", options, MERGE_OPTIONS);
     const { mode = "swap", dryRun = false, paths, onConflict = "fail" } = options;
     const target = sandboxPath(this.id, `/merge_into/${part(idOf(winner))}`);
     const plain = mode === "swap" && !dryRun && paths === undefined && onConflict === "fail";

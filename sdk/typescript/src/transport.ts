@@ -51,7 +51,7 @@ export class Transport {
     this.#prefix = url.pathname.replace(/\/$/, "");
     this.#agent = new (this.#secure ? TlsAgent : Agent)({
       keepAlive: true,
-      keepAliveMsecs: 30_000,
+      keepAliveMsecs: 15_000,
       maxFreeSockets: MOST_IDLE,
       scheduling: "lifo",
       timeout: LONGEST_IDLE_MS,
@@ -218,6 +218,7 @@ export class Answer {
   readonly headers: IncomingHttpHeaders;
   #ended = false;
   #failure: unknown;
+  #silence: Error | undefined;
   #wake: (() => void) | undefined;
 
   constructor(
@@ -233,6 +234,14 @@ export class Answer {
     response.on("end", () => this.#finish(undefined));
     response.on("error", (cause) => this.#finish(cause));
     response.on("close", () => this.#finish(new Error("it was closed in the middle")));
+  }
+
+  /** From now on a longer silence is a `TimeoutError`. */
+  expectWithin(seconds: number): void {
+    this.request.setTimeout(seconds * 1000, () => {
+      this.#silence = silent(this.host, seconds);
+      this.request.destroy();
+    });
   }
 
   /** What has arrived, waiting for at least one byte; undefined at the end. */
@@ -287,7 +296,7 @@ export class Answer {
     if (this.#ended) return;
     this.#ended = true;
     if (!this.request.writableEnded) this.request.destroy(); // The server waits for the rest of it.
-    const silence = this.over();
+    const silence = this.over() ?? this.#silence;
     if (cause !== undefined) {
       this.#failure = this.signal?.aborted
         ? this.signal.reason

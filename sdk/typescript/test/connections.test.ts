@@ -179,7 +179,8 @@ test("each status has its class, and what the server said is in it", async (t) =
       assert.equal(error.name, kind.name);
       assert.equal(error.status, status);
       assert.equal(error.code, `code_${status}`);
-      assert.equal(error.message, `it is code_${status}`);
+      assert.equal(error.sentence, `it is code_${status}`);
+      assert(error.message.startsWith(`it is code_${status} (do else`));
       assert.equal(error.requestId, "req_1");
       assert.match(error.hint ?? "", /^do else/);
       assert.match(String(error), /it is code_\d+ \(do else.*\) \[HTTP \d+, request req_1\]/);

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import type { ServerResponse } from "node:http";
+
 import { Client, ConnectionError, Sandbox, ServerError } from "podflare";
 import type { Event } from "podflare";
 
@@ -18,6 +20,8 @@ import {
   refuse,
   sandboxOn,
 } from "./support.js";
+import type { Asked } from "./support.js";
+import { SILENCE } from "../dist/execs.js";
 
 const EXECS = `/v1/sandboxes/${SANDBOX_ID}/execs`;
 const HEAD = { "X-Exec-Id": EXEC_ID };
@@ -41,6 +45,7 @@ test("a result gathers what the code wrote, showed and threw", async (t) => {
     stderr: "e",
     exitCode: 1,
     result: { "text/plain": "2" },
+    text: "2",
     results: [{ "text/plain": "1" }, { "text/plain": "2" }],
     error: { name: "E", value: "v", traceback: "t" },
     reason: "error",
@@ -111,17 +116,106 @@ test("callbacks are told in order, and waited for", async (t) => {
   );
 });
 
-test("leaving the loop stops listening and sends no interrupt", async (t) => {
-  const { sandbox, server } = await sandboxOn(t, (_, response) => {
-    response.writeHead(200, HEAD);
-    response.write(line("stdout", "1", 0));
-    return true;
-  });
+const INTERRUPT = `POST ${EXECS}/${EXEC_ID}/interrupt`;
+
+/** An exec that has said something and says nothing more. */
+function runs(asked: Asked, response: ServerResponse): unknown {
+  if (asked.url.endsWith("/interrupt")) return response.writeHead(204).end();
+  response.writeHead(200, HEAD);
+  response.write(line("stdout", "1", 0));
+  return true;
+}
+
+test("leaving the loop, or by a callback that throws, interrupts the code", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, runs);
   for await (const event of sandbox.runCodeStream("x")) {
     assert.equal(event.type, "stdout");
     break;
   }
-  assert.equal(server.asked.length, 1);
+  assert.deepEqual(server.targets().slice(1), [INTERRUPT]);
+  const failing = sandbox.runCode("x", {
+    onStdout: () => {
+      throw new Error("mine");
+    },
+  });
+  await assert.rejects(failing, /mine/);
+  assert.deepEqual(server.targets().slice(3), [INTERRUPT]);
+});
+
+test("code that was to be left running is, and so is what is only attached to", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, runs);
+  for await (const _ of sandbox.runCodeStream("x", { detach: true })) break;
+  for await (const _ of sandbox.execs.get(EXEC_ID).stream()) break;
+  assert.equal(server.targets().includes(INTERRUPT), false);
+});
+
+test("a stream that is closed while somebody waits for it says so to him", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, runs);
+  const stream = sandbox.runCodeStream("x");
+  await stream.next();
+  const waiting = assert.rejects(stream.next(), { code: "closed" });
+  await stream.close();
+  await waiting;
+  assert.deepEqual(server.targets().slice(1), [INTERRUPT]);
+});
+
+test("a call that waits says behind what", async (t) => {
+  const { sandbox } = await sandboxOn(t, (_, response) =>
+    events(response, [line("waiting", { behind: EXEC_ID }, 0), line("stdout", "a", 1), exitLine(0, 2)]),
+  );
+  assert.equal((await sandbox.runCode("x")).stdout, "a");
+  const [first] = await all(sandbox.runCodeStream("x"));
+  assert.deepEqual(first?.data, { behind: EXEC_ID });
+});
+
+test("a heartbeat keeps a silent stream, and a dead peer is left for another connection", async (t) => {
+  const before = SILENCE.seconds;
+  SILENCE.seconds = 0.5;
+  t.after(() => (SILENCE.seconds = before));
+  const { sandbox, server } = await sandboxOn(t, (asked, response) => {
+    if (asked.url.endsWith("/exec")) {
+      response.writeHead(200, HEAD);
+      let beats = 0;
+      const beat = setInterval(() => {
+        response.write(beats === 0 ? " \n" : "\n");
+        if (++beats === 8) clearInterval(beat);
+      }, 100);
+      return true;
+    }
+    return events(response, [line("stdout", "done", 0), exitLine(0, 1)]);
+  });
+  const began = performance.now();
+  assert.equal((await sandbox.runCode("x")).stdout, "done");
+  assert(performance.now() - began > 1_200, "it was left although it beat");
+  assert.deepEqual(server.targets().slice(1), [`GET ${EXECS}/${EXEC_ID}/stream?from=0`]);
+});
+
+test("a relay that cuts every silence does not end code that runs", async (t) => {
+  let cuts = 0;
+  const { sandbox } = await sandboxOn(t, (asked, response) => {
+    if (asked.url.endsWith(`/execs/${EXEC_ID}`)) return json(response, { id: EXEC_ID, state: "running" });
+    if (++cuts < 8) return breakAfter(response, [], HEAD);
+    return events(response, [line("stdout", "done", 0), exitLine(0, 1)]);
+  });
+  assert.equal((await sandbox.runCode("x")).stdout, "done");
+});
+
+test("what is no id of an exec is refused before it looks as if it ran", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, () => undefined);
+  assert.throws(() => sandbox.execs.get("ls -la"), /run a command runCode/);
+  assert.equal(server.asked.length, 0);
+});
+
+test("an option that is not known is refused, with the one that is likely meant", async (t) => {
+  const { sandbox, server } = await sandboxOn(t, () => undefined);
+  const misspelt = { timeout: 1 } as object;
+  assert.throws(() => sandbox.runCodeStream("x", misspelt), /no option timeout \(did you mean timeoutSeconds\?/);
+  await assert.rejects(sandbox.runCode("x", { onStdOut: () => {} } as object), /did you mean onStdout/);
+  await assert.rejects(Sandbox.create({ templte: "x" } as object), /did you mean template/);
+  await assert.rejects(sandbox.fork({ count: 2 } as object), /its options are n/);
+  await assert.rejects(sandbox.mergeInto("sbx_1", { dryrun: true } as object), /did you mean dryRun/);
+  await assert.rejects(Sandbox.create({ egress: ["pypi.example"] } as object), /allow/);
+  assert.equal(server.asked.length, 0);
 });
 
 test("an aborted signal interrupts this exec and throws the signal's reason", async (t) => {
@@ -209,7 +303,7 @@ test("an exec that the server does not know any more has an unknown outcome", as
 test("a connection that breaks without an event in between is given up", async (t) => {
   const { sandbox, server } = await sandboxOn(t, (_, response) => breakAfter(response, [], HEAD));
   await assert.rejects(sandbox.runCode("x"), { code: "outcome_unknown" });
-  assert.equal(server.asked.length, 6);
+  assert.equal(server.asked.length, 7); // The last one asks whether the code still runs.
 });
 
 test("a stream that ends without an exit is not a success", async (t) => {

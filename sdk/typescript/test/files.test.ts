@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { test } from "node:test";
@@ -20,6 +20,46 @@ test("path and data come in either order, and two strings are path, then text", 
   ]);
   assert.deepEqual(server.asked.map((one) => one.body), ["text", "bytes"]);
   await assert.rejects(sandbox.upload(new Uint8Array(), new Uint8Array() as never), TypeError);
+});
+
+test("a local path given as data is refused with what to call", async (t) => {
+  const home = cleanEnvironment(t);
+  const { sandbox, server } = await sandboxOn(t, (_, response) => json(response, { size: 1 }));
+  const here = join(home, "data.csv");
+  writeFileSync(here, "a,b\n");
+  for (const [path, data] of [
+    ["data.csv", here],
+    ["data.csv", "~/data.csv"],
+    ["data.csv", "./data.csv"],
+    ["data.csv", "data.csv"],
+    ["some text", "notes.txt"],
+  ] as const) {
+    await assert.rejects(sandbox.upload(path, data), /uploadFrom/, data);
+  }
+  const texts = ["a", "a b.txt", "grüße", "a,b\n/x.csv", "1.5", "", "https://x.example/a.csv?b"];
+  for (const text of texts) await sandbox.upload("f", text);
+  assert.deepEqual(server.asked.map((one) => one.body), texts);
+});
+
+test("local files and folders are uploaded with their modes", async (t) => {
+  const folder = join(cleanEnvironment(t), "project");
+  mkdirSync(join(folder, "src"), { recursive: true });
+  writeFileSync(join(folder, "run.sh"), "run.sh", { mode: 0o755 });
+  writeFileSync(join(folder, "src", "a.py"), "src/a.py", { mode: 0o644 });
+  symlinkSync("nowhere", join(folder, "broken"));
+  const { sandbox, server } = await sandboxOn(t, (asked, response) =>
+    json(response, { size: asked.body.length }),
+  );
+  assert.equal(await sandbox.uploadFrom(join(folder, "run.sh")), 6);
+  assert.equal(await sandbox.uploadFrom(join(folder, "run.sh"), "/tmp/", { mode: 0o600 }), 6);
+  assert.equal(await sandbox.uploadFrom(folder, "/root/p"), 14);
+  assert.deepEqual(server.targets(), [
+    `PUT ${FILES}?path=run.sh&mode=0755`,
+    `PUT ${FILES}?path=/tmp/run.sh&mode=0600`,
+    `PUT ${FILES}?path=/root/p/run.sh&mode=0755`,
+    `PUT ${FILES}?path=/root/p/src/a.py&mode=0644`,
+  ]);
+  await assert.rejects(sandbox.uploadFrom(join(folder, "nothing")), { code: "ENOENT" });
 });
 
 test("everything that has bytes can be uploaded", async (t) => {

@@ -46,6 +46,7 @@ function result(more: Partial<ExecResult>): ExecResult {
     stderr: "",
     exitCode: 0,
     result: null,
+    text: null,
     results: [],
     error: null,
     reason: "ok",

@@ -57,7 +57,7 @@ class Editor {
       return await edit(path, input);
     } catch (error) {
       if (error instanceof PodflareError && ABOUT_THE_PATH.includes(error.code ?? "")) {
-        return tell(explain(error, `${path}: ${error.message}`), true);
+        return tell(explain(error, `${path}: ${error.sentence}`), true);
       }
       throw error;
     }

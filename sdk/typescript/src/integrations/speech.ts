@@ -162,7 +162,7 @@ export function errorForModel(error: unknown): string | undefined {
 }
 
 /** What an error of the sandbox means for a model; with a sentence that says more of what happened. */
-export function explain(error: PodflareError, sentence = error.message): string {
+export function explain(error: PodflareError, sentence = error.sentence): string {
   return `error: ${sentence.replace(/[. ]+$/, "")}. ${adviceOn(error)}`;
 }
 
