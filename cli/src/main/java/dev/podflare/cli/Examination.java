@@ -6,8 +6,9 @@ import dev.podflare.engine.Isolation;
 import dev.podflare.engine.qemu.QemuEngine;
 import dev.podflare.host.ControlGroup;
 import dev.podflare.host.HostException;
+import dev.podflare.host.HostFirewall;
+import dev.podflare.host.HostResolvers;
 import dev.podflare.host.Memory;
-import dev.podflare.host.SandboxNetwork;
 import java.io.IOException;
 import java.nio.file.FileStore;
 import java.nio.file.Files;
@@ -16,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 
 /** The doctor's examination of this host. It changes nothing. */
 final class Examination {
@@ -103,17 +105,48 @@ final class Examination {
                 "tap devices",
                 "/dev/net/tun is missing",
                 "modprobe tun, or allow it in the container"));
+    names();
+    firewall();
+  }
+
+  private void names() {
     try {
+      List<String> resolvers = HostResolvers.ofHost().addresses();
       findings.add(
-          SandboxNetwork.hostResolver()
-              .map(resolver -> Finding.ok("name resolution", "sandboxes ask " + resolver))
-              .orElse(
-                  Finding.note(
-                      "name resolution",
-                      "the host's only resolver is on its loopback, where no sandbox may reach",
-                      "Name an IPv4 resolver in /etc/resolv.conf.")));
+          resolvers.isEmpty()
+              ? Finding.note(
+                  "name resolution",
+                  "the host has no resolver but on its loopback, where no sandbox may reach",
+                  "Name an IPv4 resolver in /etc/resolv.conf, or in a file of the same form whose path"
+                      + " is in PODFLARE_RESOLV_CONF.")
+              : Finding.ok("name resolution", "sandboxes ask " + String.join(", ", resolvers)));
     } catch (HostException e) {
-      findings.add(Finding.note("name resolution", String.valueOf(e.getMessage()), ""));
+      findings.add(
+          Finding.note(
+              "name resolution", String.valueOf(e.getMessage()), "Make the file readable."));
+    }
+  }
+
+  /** A server names its sandboxes in such chains by itself, as long as it runs and is let. */
+  private void firewall() {
+    try {
+      List<String> chains = HostFirewall.closedToSandboxes();
+      findings.add(
+          chains.isEmpty()
+              ? Finding.ok("firewall", "lets sandboxes' packets through")
+              : Finding.note(
+                  "firewall",
+                  "what sandboxes send is dropped by " + String.join(", ", chains),
+                  "A server that starts adds rules for them. If it can't: "
+                      + chains.stream()
+                          .map(HostFirewall::remedy)
+                          .collect(Collectors.joining(" && "))));
+    } catch (HostException e) {
+      findings.add(
+          Finding.note(
+              "firewall",
+              "the host's rules can't be read: " + e.getMessage(),
+              "Run it through sudo, with nft installed."));
     }
   }
 

@@ -21,19 +21,26 @@ public final class Command {
 
   private final List<String> words;
   private final Duration deadline;
+  private final int mostOutput;
 
-  private Command(List<String> words, Duration deadline) {
+  private Command(List<String> words, Duration deadline, int mostOutput) {
     this.words = words;
     this.deadline = deadline;
+    this.mostOutput = mostOutput;
   }
 
   /** A command that may take 20 seconds, far more than any of them needs on a busy host. */
   public static Command of(String... words) {
-    return new Command(List.of(words), Duration.ofSeconds(20));
+    return new Command(List.of(words), Duration.ofSeconds(20), MOST_OUTPUT);
   }
 
   public Command within(Duration limit) {
-    return new Command(words, limit);
+    return new Command(words, limit, mostOutput);
+  }
+
+  /** The same, which may write so many bytes. */
+  Command reading(int most) {
+    return new Command(words, deadline, most);
   }
 
   /** Runs it with nothing on its standard input. */
@@ -55,9 +62,9 @@ public final class Command {
     Thread watchdog = Thread.ofVirtual().start(() -> endIfLate(process, late));
     try (InputStream output = process.getInputStream()) {
       Optional<IOException> unread = feed(process, input);
-      byte[] bytes = output.readNBytes(MOST_OUTPUT);
+      byte[] bytes = output.readNBytes(mostOutput);
       if (output.read() >= 0) {
-        throw new HostException(this + " wrote more than " + MOST_OUTPUT + " bytes");
+        throw new HostException(this + " wrote more than " + mostOutput + " bytes");
       }
       int code = process.waitFor();
       if (late.get()) {

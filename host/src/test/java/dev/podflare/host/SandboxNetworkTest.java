@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -25,6 +26,9 @@ class SandboxNetworkTest {
 
   private static final String GUEST = "10.0.2.15";
 
+  /** Named by nobody else, and routed to the outside. */
+  private static final List<String> RESOLVERS = List.of("192.0.2.53", "192.0.2.54");
+
   @TempDir private Path holder;
   private Lease lease;
   private SandboxNetwork network;
@@ -32,7 +36,7 @@ class SandboxNetworkTest {
   @BeforeEach
   void open() throws Exception {
     lease = Lease.take(holder);
-    network = SandboxNetwork.open(lease);
+    network = SandboxNetwork.open(lease, RESOLVERS);
   }
 
   @AfterEach
@@ -66,6 +70,10 @@ class SandboxNetworkTest {
 
   private String rules() throws HostException {
     return inNamespace("nft", "list", "ruleset");
+  }
+
+  private String policy() throws HostException {
+    return inNamespace("nft", "list", "table", "inet", "podflare");
   }
 
   private String inNamespace(String... words) throws HostException {
@@ -102,7 +110,7 @@ class SandboxNetworkTest {
   @Test
   void what_an_earlier_process_left_is_replaced() throws Exception {
     inNamespace("ip", "link", "delete", "tap0");
-    SandboxNetwork again = SandboxNetwork.open(lease);
+    SandboxNetwork again = SandboxNetwork.open(lease, RESOLVERS);
     assertThat(inNamespace("ls", "/sys/class/net")).contains("tap0");
     again.close();
     assertThat(hostDevice()).doesNotExist();
@@ -117,12 +125,14 @@ class SandboxNetworkTest {
 
   @Test
   void one_policy_replaces_the_other() throws Exception {
-    String outside = rules();
-    assertThat(outside).contains("masquerade");
+    String outside = policy();
+    assertThat(rules()).contains("masquerade");
     network.allowNothing();
-    assertThat(rules()).doesNotContain("accept", "masquerade", "dnat");
+    assertThat(policy()).isNotEqualTo(outside);
+    assertThat(rules()).doesNotContain("masquerade");
     network.allowOutside();
-    assertThat(rules()).isEqualTo(outside);
+    assertThat(policy()).isEqualTo(outside);
+    assertThat(rules()).contains("masquerade");
   }
 
   @Test
@@ -134,16 +144,16 @@ class SandboxNetworkTest {
   @Test
   void the_hosts_half_stays_as_long_as_there_is_a_network() throws Exception {
     SandboxNetwork.releaseHost();
-    assertThat(Command.of("nft", "list", "table", "ip", "podflare").run()).contains("pfv*");
+    assertThat(Command.of("nft", "list", "table", "inet", "podflare").run()).contains("pfv*");
   }
 
   @Test
   void a_new_network_brings_back_the_hosts_half_if_another_server_has_removed_it()
       throws Exception {
-    Command.of("nft", "delete", "table", "ip", "podflare").run();
-    network = SandboxNetwork.open(lease);
-    assertThat(Command.of("nft", "list", "table", "ip", "podflare").run())
-        .contains("iifname \"pfv*\" drop", "masquerade");
+    Command.of("nft", "delete", "table", "inet", "podflare").run();
+    network = SandboxNetwork.open(lease, RESOLVERS);
+    assertThat(Command.of("nft", "list", "table", "inet", "podflare").run())
+        .contains("iifname \"pfv*\" goto refuse");
   }
 
   // ---- what passes ----
@@ -154,9 +164,15 @@ class SandboxNetworkTest {
     static Peer start(Optional<String> namespace, String script, String... arguments)
         throws Exception {
       Path file = Path.of(SandboxNetworkTest.class.getResource("/" + script).toURI());
+      List<String> words = new ArrayList<>(List.of(file.toString()));
+      words.addAll(List.of(arguments));
+      return run(namespace, words.toArray(String[]::new));
+    }
+
+    static Peer run(Optional<String> namespace, String... arguments) throws Exception {
       List<String> words = new ArrayList<>();
       namespace.ifPresent(name -> words.addAll(List.of("ip", "netns", "exec", name)));
-      words.addAll(List.of("python3", file.toString()));
+      words.add("python3");
       words.addAll(List.of(arguments));
       Process process =
           new ProcessBuilder(words).redirectError(ProcessBuilder.Redirect.INHERIT).start();
@@ -320,18 +336,341 @@ class SandboxNetworkTest {
     }
   }
 
+  /**
+   * What a guest's program finds: a line for each step, after which no more than 2 s had passed.
+   */
+  private static final String AT_ONCE =
+      """
+      import socket, struct, time
+      def at_once(action):
+          began = time.monotonic()
+          try:
+              said = action()
+          except OSError as refused:
+              said = refused.strerror
+          print(said if time.monotonic() - began < 2 else f"late: {said}")
+      def connect(address, port=80):
+          with socket.create_connection((address, port), 10):
+              return "connected"
+      def datagram(address, port=80, text=b"x", size=100):
+          with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asks:
+              asks.settimeout(10)
+              asks.connect((address, port))
+              asks.send(text)
+              return asks.recv(size)
+      QUESTION = b"\\x12\\x34\\x01\\0\\0\\x01\\0\\0\\0\\0\\0\\0\\x04pypi\\x07example\\0\\0\\x01\\0\\x01"
+      def code_of_answer(server):
+          answer = datagram(server, 53, QUESTION)
+          same = answer[:2] + QUESTION[2:4] + answer[4:] == QUESTION
+          return f"answer {answer[3] & 15}" if same and answer[2] & 0x80 else f"garbled {answer!r}"
+      """;
+
+  private List<String> found(Guest guest, String steps) throws HostException {
+    return guest.run(AT_ONCE + steps).lines().toList();
+  }
+
   @Test
-  void a_guests_question_reaches_the_hosts_resolver() throws Exception {
+  void a_guests_questions_reach_the_hosts_resolvers() throws Exception {
+    String ask =
+        """
+        for server in ("10.0.2.3", "10.0.2.4"):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asks:
+                asks.sendto(server.encode(), (server, 53))
+        at_once(lambda: datagram("10.0.2.5", 53))
+        """;
+    try (Outside outside = new Outside();
+        Peer resolver = Peer.start(Optional.of(outside.name), "listen-udp.py", "53");
+        Guest guest = new Guest()) {
+      assertThat(found(guest, ask)).containsExactly("Connection refused");
+      assertThat(resolver.line()).isEqualTo("53 " + hostToOutside() + " 10.0.2.3");
+      assertThat(resolver.line()).isEqualTo("53 " + hostToOutside() + " 10.0.2.4");
+    }
+  }
+
+  @Test
+  void questions_follow_the_hosts_resolvers_whatever_the_policy() throws Exception {
+    String original = inNamespace("nft", "list", "table", "ip", "podflare_names");
+    assertThat(original).contains("10.0.2.3", "dnat to 192.0.2.53").contains("dnat to 192.0.2.54");
+    network.followResolvers(List.of("192.0.2.55"));
+    assertThat(inNamespace("nft", "list", "table", "ip", "podflare_names"))
+        .contains("dnat to 192.0.2.55")
+        .doesNotContain("192.0.2.53", "10.0.2.4");
+    network.allowNothing();
+    network.followResolvers(RESOLVERS);
+    assertThat(inNamespace("nft", "list", "table", "ip", "podflare_names")).isEqualTo(original);
+  }
+
+  @Test
+  void without_a_resolver_of_the_host_a_question_is_refused() throws Exception {
+    network.followResolvers(List.of());
+    try (Guest guest = new Guest()) {
+      assertThat(
+              found(
+                  guest,
+                  "at_once(lambda: datagram('10.0.2.3', 53))\n"
+                      + "at_once(lambda: connect('10.0.2.3', 53))"))
+          .containsExactly("Connection refused", "Connection refused");
+    }
+  }
+
+  @Test
+  void what_is_not_the_outside_is_refused_at_once() throws Exception {
+    String steps =
+        """
+        for address in ("10.213.7.9", "169.254.169.254", "192.168.213.9", "172.17.0.1", "100.64.7.9",
+                        "168.63.129.16", "198.18.0.1", "10.0.2.2", "10.0.2.77"):
+            at_once(lambda: connect(address))
+            at_once(lambda: datagram(address))
+        """;
+    try (Outside _ = new Outside();
+        Guest guest = new Guest()) {
+      // The last one is a neighbour that is not there: the guest finds that out itself, by ARP.
+      List<String> found = found(guest, steps);
+      assertThat(found.subList(0, 16)).containsOnly("No route to host");
+    }
+  }
+
+  @Test
+  void the_hosts_own_addresses_refuse_at_once() throws Exception {
+    try (Outside _ = new Outside();
+        Guest guest = new Guest();
+        Peer host = Peer.start(Optional.empty(), "listen-udp.py", Integer.toString(port()))) {
+      String steps =
+          """
+          at_once(lambda: connect("%1$s", %2$d))
+          at_once(lambda: datagram("%1$s", %2$d))
+          """
+              .formatted(hostToOutside(), port());
+      assertThat(found(guest, steps)).containsExactly("Connection refused", "No route to host");
+      assertThat(host.hasLine()).isFalse();
+    }
+  }
+
+  @Test
+  void a_port_that_the_host_publishes_for_another_is_refused_too() throws Exception {
+    String table = "pftest" + lease.number();
+    try (Outside outside = new Outside();
+        Peer service =
+            Peer.start(Optional.of(outside.name), "listen-udp.py", Integer.toString(port()));
+        Guest guest = new Guest()) {
+      Command.of("nft", "-f", "-")
+          .run(
+              """
+              table ip %1$s {
+                chain published {
+                  type nat hook prerouting priority dstnat;
+                  ip daddr %2$s udp dport 80 dnat to %3$s:%4$d
+                }
+              }
+              """
+                  .formatted(table, hostToOutside(), outsideAddress(), port()));
+      try {
+        assertThat(found(guest, "at_once(lambda: datagram('%s'))".formatted(hostToOutside())))
+            .containsExactly("No route to host");
+        assertThat(service.hasLine()).isFalse();
+      } finally {
+        Command.of("nft", "delete", "table", "ip", table).run();
+      }
+    }
+  }
+
+  @Test
+  void while_nothing_is_allowed_all_fails_at_once_and_no_name_exists() throws Exception {
+    network.allowNothing();
+    String steps =
+        """
+        for address in ("%s", "10.213.7.9", "10.0.2.2"):
+            at_once(lambda: connect(address))
+            at_once(lambda: datagram(address))
+        for server in ("10.0.2.3", "10.0.2.4", "10.0.2.5") * 10:
+            at_once(lambda: code_of_answer(server))
+        at_once(lambda: connect("10.0.2.3", 53))
+        """
+            .formatted(outsideAddress());
+    try (Outside _ = new Outside();
+        Guest guest = new Guest()) {
+      List<String> found = found(guest, steps);
+      assertThat(found).hasSize(37);
+      assertThat(found.subList(0, 6)).containsOnly("Network is unreachable");
+      assertThat(found.subList(6, 36)).containsOnly("answer 3");
+      assertThat(found.getLast()).isEqualTo("Network is unreachable");
+    }
+  }
+
+  @Test
+  void refusals_are_not_rationed() throws Exception {
+    String steps =
+        """
+        for _ in range(200):
+            at_once(lambda: connect("192.168.213.9"))
+        """;
+    try (Guest guest = new Guest()) {
+      assertThat(found(guest, steps)).hasSize(200).containsOnly("No route to host");
+    }
+  }
+
+  @Test
+  void a_connection_that_is_open_ends_when_nothing_is_allowed_any_more() throws Exception {
+    String serve =
+        """
+        import socket
+        with socket.create_server(("0.0.0.0", %d)) as server:
+            print("listening", flush=True)
+            server.accept()[0].recv(1)
+        """
+            .formatted(port());
+    String talk =
+        """
+        import socket, sys
+        with socket.create_connection(("%s", %d), 10) as connection:
+            print("attached", flush=True)
+            sys.stdin.readline()
+            try:
+                connection.settimeout(20)
+                connection.send(b"x")
+                print(connection.recv(1), flush=True)
+            except OSError as refused:
+                print(refused.strerror, flush=True)
+        """
+            .formatted(outsideAddress(), port());
+    try (Outside outside = new Outside();
+        Peer _ = Peer.run(Optional.of(outside.name), "-c", serve);
+        Guest guest = new Guest();
+        Peer talking = Peer.run(Optional.of(guest.name), "-c", talk)) {
+      network.allowNothing();
+      talking.process.outputWriter().append("\n").flush();
+      assertThat(talking.line()).isEqualTo("Connection reset by peer");
+    }
+  }
+
+  @Test
+  void there_is_no_ipv6_on_any_side() throws Exception {
+    assertThat(inNamespace("ip", "-6", "address", "show")).isEmpty();
+    assertThat(Command.of("ip", "-6", "address", "show", "dev", "pfv" + lease.number()).run())
+        .isEmpty();
+    String ruleset = rules();
+    assertThat(ruleset).contains("table inet podflare");
+    network.allowNothing();
+    assertThat(rules()).contains("table inet podflare");
+  }
+
+  @Test
+  void a_network_of_an_older_version_is_brought_up_to_date() throws Exception {
+    inNamespace("ip", "address", "delete", "10.0.2.3/32", "dev", "tap0");
+    inNamespace("nft", "flush", "ruleset");
+    SandboxNetwork adopted = SandboxNetwork.existing(lease);
+    adopted.renew(RESOLVERS);
+    adopted.allowOutside();
     try (Outside outside = new Outside();
         Peer resolver = Peer.start(Optional.of(outside.name), "listen-udp.py", "53");
         Guest guest = new Guest()) {
       guest.run(
-          """
-          import socket
-          with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asks:
-              asks.sendto(b"question", ("10.0.2.3", 53))
-          """);
-      assertThat(resolver.line()).isEqualTo("53 " + hostToOutside() + " question");
+          AT_ONCE + "socket.socket(type=socket.SOCK_DGRAM).sendto(b'asks', ('10.0.2.3', 53))");
+      assertThat(resolver.line()).endsWith("asks");
+    }
+  }
+
+  // ---- in step with the host ----
+
+  @Test
+  void a_live_network_follows_the_file_that_names_the_hosts_resolvers() throws Exception {
+    Path file = Files.writeString(holder.resolve("resolv.conf"), "nameserver 192.0.2.1\n");
+    network.close();
+    try (NetworkUpkeep upkeep = NetworkUpkeep.start(new HostResolvers(List.of(file)))) {
+      network = upkeep.open(lease);
+      assertThat(inNamespace("nft", "list", "ruleset")).contains("dnat to 192.0.2.1");
+      Files.writeString(file, "nameserver 192.0.2.7\nnameserver 192.0.2.8\n");
+      await(() -> rules().contains("dnat to 192.0.2.7"));
+      assertThat(rules()).contains("dnat to 192.0.2.8").doesNotContain("dnat to 192.0.2.1\n");
+    }
+  }
+
+  @Test
+  void the_hosts_half_comes_back_while_a_network_lives() throws Exception {
+    Path file = Files.writeString(holder.resolve("resolv.conf"), "nameserver 192.0.2.1\n");
+    network.close();
+    try (NetworkUpkeep upkeep = NetworkUpkeep.start(new HostResolvers(List.of(file)))) {
+      network = upkeep.open(lease);
+      Command.of("nft", "delete", "table", "inet", "podflare").run();
+      await(() -> Command.of("nft", "list", "tables").run().contains("table inet podflare"));
+    }
+  }
+
+  /** A chain of the host that drops all that it does not know, on the way of this sandbox only. */
+  private final class Firewall implements AutoCloseable {
+
+    private final String table = "pfwall" + lease.number();
+
+    Firewall(String chain) throws HostException {
+      Command.of("nft", "-f", "-")
+          .run(
+              """
+              table inet %1$s {
+                chain FORWARD {
+                  %2$s
+                  iifname != "pfv%3$d" oifname != "pfv%3$d" accept
+                  %4$s
+                }
+              }
+              """
+                  .formatted(
+                      table,
+                      chain.equals("policy")
+                          ? "type filter hook forward priority filter; policy drop;"
+                          : "type filter hook forward priority filter; policy accept;",
+                      lease.number(),
+                      chain.equals("policy") ? "" : "counter reject with icmpx admin-prohibited"));
+    }
+
+    String rules() throws HostException {
+      return Command.of("nft", "list", "table", "inet", table).run();
+    }
+
+    @Override
+    public void close() throws HostException {
+      Command.of("nft", "delete", "table", "inet", table).run();
+    }
+  }
+
+  @Test
+  void a_firewall_that_drops_what_it_does_not_know_is_told_of_sandboxes() throws Exception {
+    Path file = Files.writeString(holder.resolve("resolv.conf"), "nameserver 192.0.2.1\n");
+    for (String kind : List.of("policy", "last rule")) {
+      network.close();
+      try (Outside outside = new Outside();
+          Peer listener =
+              Peer.start(Optional.of(outside.name), "listen-udp.py", Integer.toString(port()));
+          Firewall firewall = new Firewall(kind)) {
+        assertThat(HostFirewall.closedToSandboxes())
+            .contains("inet " + firewall.table + " FORWARD");
+        try (NetworkUpkeep upkeep = NetworkUpkeep.start(new HostResolvers(List.of(file)));
+            Peer guest = attach(upkeep)) {
+          await(() -> firewall.rules().contains("oifname \"pfv*\" accept"));
+          assertThat(HostFirewall.closedToSandboxes())
+              .doesNotContain("inet " + firewall.table + " FORWARD");
+          guest.send(GUEST, outsideAddress(), port(), "through");
+          assertThat(listener.line()).endsWith("through");
+        }
+        HostFirewall.forgetSandboxes();
+        assertThat(firewall.rules()).doesNotContain("pfv*");
+      }
+    }
+  }
+
+  private Peer attach(NetworkUpkeep upkeep) throws Exception {
+    network = upkeep.open(lease);
+    return Peer.start(Optional.of(namespaceName()), "guest-on-tap.py");
+  }
+
+  private interface Condition {
+    boolean holds() throws HostException;
+  }
+
+  private static void await(Condition condition) throws Exception {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+    while (!condition.holds()) {
+      assertThat(System.nanoTime()).isLessThan(deadline);
+      Thread.sleep(50);
     }
   }
 

@@ -13,7 +13,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /**
@@ -41,11 +40,7 @@ final class Adoption {
   private final Assembly assembly;
   private final Lifetimes lifetimes;
   private final ExecRegistry execs;
-  private final Predicate<String> isBuiltIn;
 
-  /**
-   * @param isBuiltIn whether a template is one that every host has
-   */
   Adoption(
       Engine engine,
       OpenSandboxes open,
@@ -53,8 +48,7 @@ final class Adoption {
       InstantSource clock,
       Assembly assembly,
       Lifetimes lifetimes,
-      ExecRegistry execs,
-      Predicate<String> isBuiltIn) {
+      ExecRegistry execs) {
     this.engine = engine;
     this.open = open;
     this.freezing = freezing;
@@ -62,7 +56,6 @@ final class Adoption {
     this.assembly = assembly;
     this.lifetimes = lifetimes;
     this.execs = execs;
-    this.isBuiltIn = isBuiltIn;
   }
 
   /**
@@ -123,10 +116,9 @@ final class Adoption {
     open.restore(sandbox);
     sandbox.settle(
         goingOn -> {
-          if (!isBuiltIn.test(sandboxRecord.template())) {
-            // The server may have died before it opened what the machine was to reach.
-            microVm.allow(sandboxRecord.egress());
-          }
+          // The server may have died before it opened what the machine was to reach, and an older
+          // version of it had other rules.
+          microVm.allow(sandboxRecord.egress());
           if (known.confirmed()) {
             machine.takeOver(goingOn);
           } else {

@@ -132,8 +132,7 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
               clock,
               host::assemble,
               host.lifetimes,
-              host.execKeeping.registry(),
-              host.templates::isBuiltIn)
+              host.execKeeping.registry())
           .run(progress);
       host.templates.recover().ifPresent(progress);
       host.creation.begin();

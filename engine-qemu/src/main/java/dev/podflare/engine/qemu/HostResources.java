@@ -6,6 +6,7 @@ import dev.podflare.engine.MicroVmId;
 import dev.podflare.host.ControlGroup;
 import dev.podflare.host.HostException;
 import dev.podflare.host.Lease;
+import dev.podflare.host.NetworkUpkeep;
 import dev.podflare.host.ProcessIdentity;
 import dev.podflare.host.SandboxNetwork;
 import java.io.IOException;
@@ -50,13 +51,14 @@ final class HostResources implements AutoCloseable {
     this.group = group;
   }
 
-  static HostResources take(VmDirectory directory, MicroVmId id, MachineShape shape)
+  static HostResources take(
+      VmDirectory directory, MicroVmId id, MachineShape shape, NetworkUpkeep networks)
       throws EngineException {
     Lease lease = null;
     try {
       lease = Lease.take(directory.path());
       new Journal(lease.number(), shape, null, false).writeTo(directory.journal());
-      SandboxNetwork network = SandboxNetwork.open(lease);
+      SandboxNetwork network = networks.open(lease);
       long memory = ((long) shape.memoryMiB() << 20) + OVERHEAD_BYTES;
       ControlGroup group = ControlGroup.create(id.value(), memory, MOST_TASKS + shape.cpus());
       return new HostResources(directory, lease, network, group);

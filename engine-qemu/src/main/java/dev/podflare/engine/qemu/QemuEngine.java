@@ -16,6 +16,8 @@ import dev.podflare.engine.Snapshot;
 import dev.podflare.host.Command;
 import dev.podflare.host.ControlGroup;
 import dev.podflare.host.HostException;
+import dev.podflare.host.HostResolvers;
+import dev.podflare.host.NetworkUpkeep;
 import dev.podflare.host.ProcessIdentity;
 import dev.podflare.host.SandboxNetwork;
 import java.io.IOException;
@@ -80,6 +82,7 @@ public final class QemuEngine implements Engine {
   private final NativePrograms programs;
   private final Path machines;
   private final EngineFacts facts;
+  private final NetworkUpkeep networks;
   private final Map<MicroVmId, QemuMicroVm> running = new ConcurrentHashMap<>();
 
   /** Those that have a directory, or are about to, and do not run yet. */
@@ -91,7 +94,13 @@ public final class QemuEngine implements Engine {
   private final WaitingMachines waiting = new WaitingMachines(MOST_WAITING, this::launchWaiting);
   private volatile boolean closed;
 
-  private QemuEngine(Qemu qemu, NativePrograms programs, Path machines, EngineFacts facts) {
+  private QemuEngine(
+      Qemu qemu,
+      NativePrograms programs,
+      Path machines,
+      EngineFacts facts,
+      NetworkUpkeep networks) {
+    this.networks = networks;
     this.qemu = qemu;
     this.programs = programs;
     this.machines = machines;
@@ -123,7 +132,7 @@ public final class QemuEngine implements Engine {
       Path machines = Files.createDirectories(absolute.resolve("vm"));
       Qemu qemu = Qemu.find();
       NativePrograms programs = NativePrograms.unpack(absolute.resolve("native"));
-      return new QemuEngine(qemu, programs, machines, facts(qemu));
+      return new QemuEngine(qemu, programs, machines, facts(qemu), NetworkUpkeep.start());
     } catch (HostException | IOException e) {
       throw new EngineException(
           EngineException.Kind.FAILED, "the QEMU engine can't start: " + e.getMessage(), e);
@@ -162,7 +171,7 @@ public final class QemuEngine implements Engine {
 
   private static List<String> warnings() throws HostException {
     List<String> warnings = new ArrayList<>();
-    if (SandboxNetwork.hostResolver().isEmpty()) {
+    if (HostResolvers.ofHost().addresses().isEmpty()) {
       warnings.add(
           "Sandboxes can't resolve names: the host's only resolver is on its loopback,"
               + " where no sandbox may reach.");
@@ -450,7 +459,7 @@ public final class QemuEngine implements Engine {
       throw new EngineException(
           EngineException.Kind.FAILED, "a microVM's directory can't be made in " + machines, e);
     }
-    HostResources resources = HostResources.take(directory, id, shape);
+    HostResources resources = HostResources.take(directory, id, shape, networks);
     QemuMicroVm machine;
     try {
       List<String> program = preparation.in(directory);
@@ -555,9 +564,10 @@ public final class QemuEngine implements Engine {
               HostResources.adopt(directory, journal),
               Monitor.orphan(handle.get()));
       track(machine);
+      networks.takeOver(machine.resources().lease());
       machine.takeOver();
       return Optional.of(machine);
-    } catch (EngineException e) {
+    } catch (EngineException | HostException e) {
       LOG.log(System.Logger.Level.WARNING, "microVM " + id + " can't be taken over, and ends", e);
       return Optional.empty();
     }
@@ -597,6 +607,7 @@ public final class QemuEngine implements Engine {
     waiting.close();
     closeAll(running.values());
     spare.close();
+    networks.close();
     try {
       SandboxNetwork.releaseHost();
     } catch (HostException e) {

@@ -294,7 +294,7 @@ class JailTest {
   void it_is_in_the_network_that_is_named_with_its_tap_open() throws Exception {
     Path holder = Files.createDirectory(directory.resolve("holder"));
     Lease lease = Lease.take(holder);
-    try (SandboxNetwork network = SandboxNetwork.open(lease)) {
+    try (SandboxNetwork network = SandboxNetwork.open(lease, List.of())) {
       // The kernel lets only the tap's own user attach to it without privileges.
       jail = jail.inNetwork(network.namespace(), network.tap());
       try (JailedPython inside = start()) {
