@@ -26,6 +26,10 @@ _RNDRESEEDCRNG = 0x5207
 # A wall clock that is ahead by less than this is left alone.
 _STEP_BACK_NS = 1_000_000_000
 
+# In a table of hosts: as Debian's installer names the machine. User code may have made it large.
+_OWN_ADDRESS = b"127.0.1.1"
+_LARGEST_TABLE = 64 * 1024
+
 _BASE_ENV = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -33,6 +37,10 @@ _BASE_ENV = {
     "LOGNAME": "root",
     "SHELL": "/bin/bash",
     "LANG": "C.UTF-8",
+    # What has no terminal is read by programs; one that has is told which.
+    "TERM": "dumb",
+    # Agents that ask before they act need not ask here.
+    "IS_SANDBOX": "1",
     # Python children write as they go, not when their buffer is full.
     "PYTHONUNBUFFERED": "1",
     # Bytecode would outlive a source that is changed within a second, see podflare_repl/process.py.
@@ -98,6 +106,8 @@ class Guest(Machine):
         self._generation = os.open(
             os.path.join(_HERE, "generation"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         os.write(self._generation, b"0\n")
+        self._hosts = os.open(
+            os.path.join(_HERE, "hosts"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._network = Network()
 
     def take_identity(self, identity: Identity) -> None:
@@ -110,6 +120,7 @@ class Guest(Machine):
         # seem to have been written in the other order.
         if not 0 < time.time_ns() - identity.time_ns < _STEP_BACK_NS:
             time.clock_settime_ns(time.CLOCK_REALTIME, identity.time_ns)
+        rename_in_hosts(self._hosts, socket.gethostname(), identity.hostname)
         socket.sethostname(identity.hostname)
         if identity.severed:
             self._network.sever()
@@ -123,6 +134,23 @@ class Guest(Machine):
         os.pwrite(self._generation, number, 0)
         if os.fstat(self._generation).st_size != len(number):  # user code has written there
             os.ftruncate(self._generation, len(number))
+
+
+def rename_in_hosts(hosts: int, before: str, name: str) -> None:
+    """Has the machine's own name found, in the open table of hosts, without a question to the
+    network. What user code has written there stays."""
+    table = os.pread(hosts, _LARGEST_TABLE + 1, 0)
+    if len(table) > _LARGEST_TABLE:
+        return
+    old, new = (b"%s %s\n" % (_OWN_ADDRESS, each.encode()) for each in (before, name))
+    lines = [line for line in table.splitlines(keepends=True) if line not in (old, new)]
+    if lines and not lines[-1].endswith(b"\n"):
+        lines[-1] += b"\n"
+    changed = b"".join(lines) + new
+    if changed != table:
+        os.pwrite(hosts, changed, 0)
+        if len(changed) < len(table):
+            os.ftruncate(hosts, len(changed))
 
 
 def open_port() -> int:

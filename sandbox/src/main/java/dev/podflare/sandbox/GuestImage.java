@@ -16,7 +16,7 @@ public record GuestImage(BootImage boot, String fingerprint) {
 
   /** guest/image/README.md gives the reason of each word. */
   private static final String COMMAND_LINE =
-      "quiet oops=panic random.trust_cpu=on mitigations=off lsm=capability psi=0 nowatchdog tsc=reliable";
+      "quiet oops=panic random.trust_cpu=on mitigations=off lsm=landlock psi=0 nowatchdog tsc=reliable";
 
   /**
    * Opens the image in a directory.

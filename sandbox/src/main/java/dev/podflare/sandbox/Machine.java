@@ -36,6 +36,9 @@ final class Machine implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(Machine.class.getName());
   private static final SecureRandom RANDOM = new SecureRandom();
 
+  /** As much of the id as a person reads, and a prompt has room for. */
+  private static final int HOST_NAME_LENGTH = 12;
+
   /** Emulated, on a loaded host, waking takes a second; beyond this the clone is broken. */
   private static final Duration WAKE_PATIENCE = Duration.ofSeconds(30);
 
@@ -197,7 +200,7 @@ final class Machine implements AutoCloseable {
   }
 
   private Wake wake(Map<String, String> env, String address, boolean severed, boolean rehearsed) {
-    String hostname = sandbox.value().replace('_', '-');
+    String hostname = sandbox.value().substring(0, HOST_NAME_LENGTH).replace('_', '-');
     return new Wake(
         Entropy.fresh(), clock.instant(), hostname, env, generation, address, severed, rehearsed);
   }
