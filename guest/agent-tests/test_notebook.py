@@ -452,5 +452,117 @@ class IPythonWithoutIPython(NotebookTest):
         self.assertEqual([one["text/plain"] for one in outcome.results], ["5", "(True, False)"])
 
 
+class TheMainModule(NotebookTest):
+    """What Python's own tools find in the cells."""
+
+    def test_the_source_of_classes(self) -> None:
+        self.cell("""\
+            import dataclasses, enum, inspect
+            @dataclasses.dataclass
+            class Point:
+                x: int = 1  # this line""")
+        self.cell("class Outer:\n    class Inner:\n        y = 2\n"
+                  "def make():\n    class Local: z = 3\n    return Local")
+        self.assertEqual(self.cell("print(inspect.getsource(Point))").stdout.rstrip("\n"),
+                         "@dataclasses.dataclass\nclass Point:\n    x: int = 1  # this line")
+        self.assertIn("y = 2", self.cell("inspect.getsource(Outer.Inner)").value or "")
+        self.assertIn("z = 3", self.cell("inspect.getsource(make())").value or "")
+        self.cell("class Point:\n    x = 'later'")
+        self.assertIn("later", self.cell("inspect.getsource(Point)").value or "")
+        outcome = self.host.run("inspect.getsource(type('Made', (), {}))")
+        self.assert_ends(outcome, "error", 1)
+
+    def test_functions_of_cells_run_in_processes_that_begin_anew(self) -> None:
+        self.cell("""\
+            import multiprocessing
+            FACTOR = 3
+            class Number:
+                def __init__(self, value): self.value = value
+            def times(number): return number.value * FACTOR
+            print('once')""")
+        for method in ("fork", "spawn", "forkserver"):
+            with self.subTest(method):
+                outcome = self.cell(f"""\
+                    with multiprocessing.get_context('{method}').Pool(1) as pool:
+                        products = pool.map(times, [Number(1), Number(2)])
+                    products""")
+                self.assertEqual((outcome.value, outcome.stdout), ("[3, 6]", ""))
+
+    def test_a_recursion_without_a_limit_is_told_in_time(self) -> None:
+        outcome = self.host.run(
+            "import sys\nlimit = sys.getrecursionlimit(); sys.setrecursionlimit(200_000)\n"
+            "def deep(n): return deep(n + 1)\ndeep(0)")
+        self.assertEqual((outcome.error or {}).get("name"), "RecursionError")
+        self.cell("sys.setrecursionlimit(limit)")
+
+    def test_tools_that_look_at_main(self) -> None:
+        self.assertEqual(self.cell("""\
+            import doctest, pickle, typing
+            def square(n):
+                '''
+                >>> square(2)
+                4
+                '''
+                return n * n
+            class Hinted:
+                other: 'Hinted'
+            (doctest.testmod().failed, pickle.loads(pickle.dumps(square)) is square,
+             typing.get_type_hints(Hinted)['other'] is Hinted,
+             __name__, '__file__' in globals())""").value, "(0, True, True, '__main__', False)")
+        outcome = self.cell("""\
+            import unittest
+            class Passes(unittest.TestCase):
+                def test_it(self): pass
+            unittest.main()""")
+        self.assertIn("Ran 1 test", outcome.stderr)
+
+    def test_a_debugger_finds_the_end_of_its_input(self) -> None:
+        outcome = self.host.run("breakpoint()\nprint('on')")
+        self.assertEqual((outcome.error or {}).get("name"), "BdbQuit")
+        self.assertEqual(self.cell("print('well')").stdout, "well\n")
+
+
+class Libraries(NotebookTest):
+    """Libraries that draw for a page, as far as they are asked: small ones in their place."""
+
+    def test_plotly_and_its_kind_are_handed_to_results(self) -> None:
+        package = self.host.home / "plotly" / "io"
+        package.mkdir(parents=True)
+        (package.parent / "__init__.py").write_text("")
+        (package / "__init__.py").write_text(textwrap.dedent("""\
+            from ._renderers import renderers, show
+            def to_html(figure, **options): return '<div>drawn</div>'
+            def to_json(figure, **options): return '{}'"""))
+        (package / "_base_renderers.py").write_text("class ExternalRenderer:\n    pass\n")
+        (package / "_renderers.py").write_text(textwrap.dedent("""\
+            from . import _base_renderers
+            class Config(dict):
+                def _validate_coerce_renderers(self, text): return text.split('+')
+                @property
+                def default(self): return self.name
+                @default.setter
+                def default(self, name):
+                    self.name = name
+                    self.chosen = [self[n] for n in self._validate_coerce_renderers(name)]
+            renderers = Config(browser=None)
+            def show(figure, renderer=None):
+                names = renderers._validate_coerce_renderers(renderer or renderers.default)
+                for name in names: renderers[name].render(figure)"""))
+        outcome = self.cell("""\
+            import plotly.io
+            class Figure:
+                def _ipython_display_(self): plotly.io.show({'data': [{'type': 'bar'}]})
+            plotly.io.show({'data': []}, renderer='plotly_mimetype+notebook')
+            Figure()""")
+        self.assertEqual([one["text/html"] for one in outcome.results], ["<div>drawn</div>"] * 2)
+        self.assertEqual(outcome.results[1]["text/plain"], "<plotly figure: bar>")
+
+    def test_a_library_of_another_shape_can_be_imported_all_the_same(self) -> None:
+        (self.host.home / "altair.py").write_text("version = 'quite other'\n")
+        outcome = self.cell("import altair\naltair.version")
+        self.assertEqual(outcome.value, "'quite other'")
+        self.assertIn("altair could not be set up for results", outcome.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()

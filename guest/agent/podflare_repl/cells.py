@@ -9,6 +9,7 @@ import ast
 import inspect
 import linecache
 import re
+from collections.abc import Iterator
 from types import CodeType
 from typing import NamedTuple
 
@@ -67,6 +68,16 @@ class Compiler:
     def compile_part(self, source: str, lines_before: int) -> Cell:
         """A part of the last cell: what a magic was given to run."""
         return self._compile_cell("\n" * lines_before + source, self.name)
+
+    def trees(self) -> Iterator[ast.Module]:
+        """The syntax of the cells that are remembered, the oldest first."""
+        for number in range(max(1, self.count - REMEMBERED_CELLS), self.count + 1):
+            name = f"<cell {number}>"
+            lines = linecache.cache.get(name, (0, None, []))[2]  # type: ignore[misc]
+            try:
+                yield self._parse("".join(lines), name)
+            except (SyntaxError, ValueError):
+                continue  # it never ran
 
     def rehearse(self) -> list[Cell]:
         """The same steps in all their kinds, leaving no trace."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from podflare_repl.display import MAX_PICTURE
 from podflare_repl.imports import when_imported
+from podflare_repl.pictures import smaller_png
 
 _BACKEND = "podflare_repl.podflare_inline"
-_LEAST_DPI = 4.0
 
 Publish = Callable[[dict[str, str]], None]
 _publish: Publish | None = None
@@ -62,18 +62,15 @@ def show_open() -> None:
 
 def bundle_of(figure: Any) -> dict[str, str]:
     """At a smaller resolution than its own if it would not fit in a result."""
-    setting = sys.modules["matplotlib"].rcParams["savefig.dpi"]
-    dpi = wanted = float(figure.dpi if setting == "figure" else setting)
-    note = ""
-    while True:
-        picture = _draw(figure, dpi)
-        if len(picture) <= MAX_PICTURE or dpi <= _LEAST_DPI:
-            return {"image/png": picture, "text/plain": f"{figure!r}{note}"}
-        dpi = max(_LEAST_DPI, min(0.8, 0.95 * (MAX_PICTURE / len(picture)) ** 0.5) * dpi)
-        note = f"\n[drawn at {dpi:.0f} dpi instead of {wanted:.0f}, to fit in a result]"
-
-
-def _draw(figure: Any, dpi: float) -> str:
     picture = BytesIO()
-    figure.savefig(picture, format="png", bbox_inches="tight", dpi=dpi)
-    return b64encode(picture.getvalue()).decode()
+    figure.savefig(picture, format="png", bbox_inches="tight")
+    text = repr(figure)
+    encoded = b64encode(picture.getvalue()).decode()
+    if len(encoded) <= MAX_PICTURE:
+        return {"image/png": encoded, "text/plain": text}
+    # To draw it again may take long; a smaller resolution gives the same picture, made smaller.
+    encoded, scale = smaller_png(picture, len(encoded), MAX_PICTURE)
+    setting = sys.modules["matplotlib"].rcParams["savefig.dpi"]
+    dpi = figure.dpi if setting == "figure" else setting
+    note = f"[drawn at {dpi * scale:.0f} dpi instead of {dpi:.0f}, to fit in a result]"
+    return {"image/png": encoded, "text/plain": f"{text}\n{note}"}

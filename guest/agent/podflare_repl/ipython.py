@@ -190,8 +190,14 @@ class _Formatter:
         self._mime = mime
         self.enabled = True
 
+    @property
+    def type_printers(self) -> dict[Any, Any]:
+        return rendering.formatters.setdefault(self._mime, {})
+
+    deferred_printers: dict[Any, Any] = {}
+
     def for_type(self, kind: Any, function: Any = None) -> Any:
-        by_type = rendering.formatters.setdefault(self._mime, {})
+        by_type = self.type_printers
         before = by_type.get(kind)
         if function is not None:
             by_type[kind] = function if self._mime != "text/plain" else _pretty(function)
@@ -205,7 +211,7 @@ class _Formatter:
         return None
 
     def pop(self, kind: Any, default: Any = None) -> Any:
-        return rendering.formatters.get(self._mime, {}).pop(kind, default)
+        return self.type_printers.pop(kind, default)
 
 
 def _pretty(function: Any) -> Callable[[Any], str]:

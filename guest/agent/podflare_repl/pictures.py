@@ -36,6 +36,22 @@ def bundle_of(image: Any, limit: int) -> dict[str, str]:
         shown = _scaled(shown, min(0.9, 0.95 * (limit / len(picture)) ** 0.5))
 
 
+def smaller_png(picture: BytesIO, size: int, limit: int) -> tuple[str, float]:
+    """A picture of that size, as text, as a smaller one, and how much smaller it is."""
+    from PIL import Image  # type: ignore[import-not-found]
+
+    whole = Image.open(picture)
+    scale = 1.0
+    while True:
+        scale *= min(0.9, 0.95 * (limit / size) ** 0.5)
+        data = BytesIO()
+        _scaled(whole, scale).save(data, "PNG")
+        encoded = b64encode(data.getvalue()).decode()
+        size = len(encoded)
+        if size <= limit:
+            return encoded, scale
+
+
 def _encodings(image: Any) -> Any:
     png = BytesIO()
     image.save(png, "PNG")

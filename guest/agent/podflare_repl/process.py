@@ -21,8 +21,8 @@ from typing import Any
 
 import builtins
 
-from podflare_repl import capture, figures, forms, ipython, renderers, streams, variables
-from podflare_repl.cells import MAGIC_NAME
+from podflare_repl import capture, figures, forms, ipython, renderers, spawning, streams, variables
+from podflare_repl.cells import MAGIC_NAME, Compiler
 from podflare_repl.environment import Environment
 from podflare_repl.event_loop import EventLoop
 from podflare_repl.interrupts import Interrupts, Overdue
@@ -74,7 +74,10 @@ class Repl:
         self._results = Results(self._publish)
         self._loop = EventLoop()
         history = History()
-        self._runner = Runner(self._namespace, self._show_last, self._loop, history)
+        compiler = Compiler()
+        self._runner = Runner(
+            self._namespace, self._show_last, compiler, self._loop, history)
+        spawning.install(compiler, module)
         self._environment = Environment()
         self._surroundings = Surroundings(module)
         magics = Magics(self._namespace, self._runner.run_part, self._results, history)

@@ -20,18 +20,28 @@ _PLOTLY = "application/vnd.plotly.v1+json"
 def install(publish: Publish) -> None:
     when_imported("plotly.io._renderers", lambda module: _set_up_plotly(module, publish))
     when_imported("altair", _set_up_altair)
+    when_imported("tqdm.notebook", _set_up_tqdm)
 
 
 def _set_up_plotly(module: ModuleType, publish: Publish) -> None:
-    """`figure.show()` would look for a browser."""
+    """`figure.show()` would look for a browser, or for a page that has loaded plotly before. So do
+    the renderers that code chooses by name."""
     external: Any = sys.modules["plotly.io._base_renderers"].ExternalRenderer
 
     class Podflare(external):  # type: ignore[misc]
         def render(self, figure: dict[str, Any]) -> None:
             publish(_plotly_bundle(figure))
 
-    module.renderers["podflare"] = Podflare()
-    module.renderers.default = "podflare"
+    config = module.renderers
+    validate = type(config)._validate_coerce_renderers
+
+    def chosen(self: Any, text: str) -> list[str]:
+        validate(self, text)
+        return ["podflare"]
+
+    type(config)._validate_coerce_renderers = chosen
+    config["podflare"] = Podflare()
+    config.default = "podflare"
 
 
 def _plotly_bundle(figure: dict[str, Any]) -> Bundle:
@@ -80,3 +90,12 @@ def _vega_type() -> str:
         if name.startswith("altair.vegalite.v") and name.endswith(".display"):
             return str(module.VEGALITE_MIME_TYPE)
     return "application/vnd.vegalite.v5+json"
+
+
+def _set_up_tqdm(notebook: ModuleType) -> None:
+    """Its bars are widgets, which need ipywidgets and a page."""
+    if notebook.IProgress is None:
+        from tqdm import std  # type: ignore[import-untyped]
+
+        notebook.tqdm = notebook.tqdm_notebook = std.tqdm
+        notebook.trange = notebook.tnrange = std.trange

@@ -21,6 +21,7 @@ _COROUTINE = inspect.CO_COROUTINE
 # Every character can take 12 bytes in the frame, which has room for 2 MiB.
 _MAX_VALUE = 16_384
 _MAX_TRACEBACK = 131_072
+_MAX_FRAMES = 4_000
 _OURS = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -36,13 +37,13 @@ class Runner:
     """Runs cells in one namespace, with the event loop and the history that live as long."""
 
     def __init__(
-        self, namespace: dict[str, Any], show: Callable[[Any], None], loop: EventLoop,
-        history: History
+        self, namespace: dict[str, Any], show: Callable[[Any], None], compiler: Compiler,
+        loop: EventLoop, history: History
     ) -> None:
         self._namespace = namespace
         self._show = show
         sys.displayhook = self._show_value
-        self._compiler = Compiler()
+        self._compiler = compiler
         self._loop = loop
         self._history = history
 
@@ -136,8 +137,12 @@ def _users_frames(frames: TracebackType | None) -> TracebackType | None:
     if not above:
         above = [frame for frame in _each(frames) if not _is_ours(frame)]
     users = [frame for frame in _each(above[0] if above else None) if not _is_ours(frame)]
+    if len(users) > _MAX_FRAMES:
+        # Of a recursion without a limit: to write down a million frames takes minutes.
+        del users[_MAX_FRAMES // 2:-_MAX_FRAMES // 2]
     for frame, next_frame in zip(users, [*users[1:], None]):
-        frame.tb_next = next_frame
+        if frame.tb_next is not next_frame:  # to set it takes long: Python looks for circles
+            frame.tb_next = next_frame
     return users[0] if users else None
 
 
