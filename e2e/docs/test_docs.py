@@ -74,7 +74,7 @@ class DocumentationTest(Case):
     def test_every_shell_command_runs(self) -> None:
         def shell(block: Block, folder: Path) -> list[str]:
             os.symlink(REPOSITORY / "podflare", folder / "podflare")
-            for name in ("sdk", "docs", "bench", "e2e"):
+            for name in ("sdk", "docs", "bench", "e2e", "examples", "dist"):
                 os.symlink(REPOSITORY / name, folder / name)
             lines = [
                 line
