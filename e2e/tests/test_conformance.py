@@ -80,8 +80,8 @@ class JavaTest(OtherProgramCase):
     def test_what_needs_a_server_runs(self) -> None:
         # `test`, not `surefire:test`: what stands on another module is not found otherwise.
         ran = self.outcome(
-            "mvn", "-B", "-o", "-q", "-pl", "sdk/java,sdk/java-anthropic,examples/java-agent", "test",
-            "-Dtest.tags=live", "-Dtest.excludedTags=none", "-Dtest=ConversationsTest,AgentTest",
+            "mvn", "-B", "-o", "-q", "-pl", "sdk/java,sdk/java-anthropic,examples/java-agent,examples/java-frameworks", "test",
+            "-Dtest.tags=live", "-Dtest.excludedTags=none", "-Dtest=ConversationsTest,AgentTest,FrameworksTest",
             "-Dsurefire.failIfNoSpecifiedTests=false",
             folder=REPOSITORY,
         )  # fmt: skip
