@@ -17,7 +17,7 @@ const LONGEST_SNIPPET = CHARACTERS / 4;
 const ABOUT_THE_PATH = ["file_not_found", "is_a_directory", "not_a_file", "not_a_directory"];
 
 const LIST =
-  `cd -- "$PODFLARE_PATH" && find . -mindepth 1 -maxdepth 2 -not -path "*/.*" ` +
+  `find . -mindepth 1 -maxdepth 2 -not -path "*/.*" ` +
   `\\( -type d -printf '%P/\\n' -o -printf '%P\\n' \\) | LC_ALL=C sort | head -n ${MOST_LISTED}`;
 
 /** `text_editor_20250728`: a view has line numbers. */
@@ -97,7 +97,7 @@ class Editor {
   async #list(path: string): Promise<Told> {
     const result = await this.sandbox.runCode(LIST, {
       language: "bash",
-      env: { PODFLARE_PATH: path },
+      cwd: path,
       signal: this.options.signal,
     });
     if (result.exitCode !== 0) return outcome(result, this.options);

@@ -203,11 +203,10 @@ def _view(given: Any, path: str, limits: Limits, numbered: bool) -> Steps:
 
 def _list(path: str, limits: Limits) -> Steps:
     code = (
-        'cd -- "$PODFLARE_PATH" && find . -mindepth 1 -maxdepth 2 -not -path "*/.*" '
+        'find . -mindepth 1 -maxdepth 2 -not -path "*/.*" '
         f"\\( -type d -printf '%P/\\n' -o -printf '%P\\n' \\) | LC_ALL=C sort | head -n {_MOST_LISTED}"
     )
-    env = {"PODFLARE_PATH": path}
-    result = yield lambda sandbox: sandbox.run_code(code, "bash", env=env)
+    result = yield lambda sandbox: sandbox.run_code(code, "bash", cwd=path)
     if result.exit_code != 0:
         return outcome(result, limits.characters)
     return Told(

@@ -7,6 +7,11 @@ import java.util.List;
 /** The rules of a list of paths in a sandbox, under which files are compared or merged. */
 final class GuestPaths {
 
+  /**
+   * Of every guest; its agent reads a path by itself, but is asked here for paths from the root.
+   */
+  private static final String HOME = "/root";
+
   private static final int MOST = 64;
   private static final int MAX_CHARS = 4096;
 
@@ -16,7 +21,8 @@ final class GuestPaths {
    * The paths that a request names, or else those that are compared by default.
    *
    * @param field where they stand
-   * @throws ApiError 422 if one is not absolute, or leads through {@code ..}
+   * @return absolute ones
+   * @throws ApiError 422 if one is neither absolute nor from {@code ~}, or leads through {@code ..}
    */
   static List<String> of(String field, List<String> given) {
     if (given.isEmpty()) {
@@ -27,18 +33,26 @@ final class GuestPaths {
           field, "There are more than " + MOST + " in " + field + ".", "Name their parents.");
     }
     given.forEach(path -> requireUsable(field, path));
-    return given;
+    return given.stream().map(GuestPaths::fromRoot).toList();
+  }
+
+  private static String fromRoot(String path) {
+    return isFromHome(path) ? HOME + path.substring(1) : path;
+  }
+
+  private static boolean isFromHome(String path) {
+    return path.equals("~") || path.startsWith("~/");
   }
 
   private static void requireUsable(String field, String path) {
-    if (!path.startsWith("/")
+    if (!(path.startsWith("/") || isFromHome(path))
         || path.length() > MAX_CHARS
         || path.indexOf('\0') >= 0
         || Arrays.asList(path.split("/")).contains("..")) {
       throw ApiError.badValue(
           field,
           "A path in " + field + " can't be used.",
-          "Send absolute paths such as /root, of at most "
+          "Send absolute paths such as /root, or ~ for it, of at most "
               + MAX_CHARS
               + " characters, without .. and NUL.");
     }

@@ -65,6 +65,16 @@ class DiffCallsTest {
   }
 
   @Test
+  void aTildeIsTheHomeDirectory() throws Exception {
+    diff("?path=~&path=~/deep&path=/root/~&variables=false");
+
+    assertThat(server.sandboxes.comparisons)
+        .containsExactly(
+            new CompareSandboxes(List.of("/root", "/root/deep", "/root/~"), false, false));
+    assertThat(diff("?path=~somebody").status()).isEqualTo(422);
+  }
+
+  @Test
   void filesAndVariablesAreToldWithWhatBecameOfThem() throws Exception {
     Instant at = Instant.ofEpochMilli(1000);
     FileState old = new FileState("file", 3, 0644, at, Optional.empty());
@@ -144,7 +154,7 @@ class DiffCallsTest {
   @CsvSource({
     "path=root, 422, bad_value, path",
     "path=, 422, bad_value, path",
-    "path=/root&path=~, 422, bad_value, path",
+    "path=/root&path=~x, 422, bad_value, path",
     "path=/root/../etc, 422, bad_value, path",
     "path=/root/.., 422, bad_value, path",
     "path=/a%00b, 422, bad_value, path",

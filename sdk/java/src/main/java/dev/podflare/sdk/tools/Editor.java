@@ -35,7 +35,7 @@ record Editor(Sandbox sandbox, ToolLimits limits, boolean isNumbered) {
       Set.of("file_not_found", "is_a_directory", "not_a_file", "not_a_directory");
 
   private static final String LIST =
-      "cd -- \"$PODFLARE_PATH\" && find . -mindepth 1 -maxdepth 2 -not -path \"*/.*\" \\( -type d"
+      "find . -mindepth 1 -maxdepth 2 -not -path \"*/.*\" \\( -type d"
           + " -printf '%P/\\n' -o -printf '%P\\n' \\) | LC_ALL=C sort | head -n "
           + MOST_LISTED;
 
@@ -109,8 +109,7 @@ record Editor(Sandbox sandbox, ToolLimits limits, boolean isNumbered) {
 
   private ToolAnswer list(String path) {
     ExecResult result =
-        sandbox.run(
-            LIST, ExecOptions.builder().language(Language.BASH).env("PODFLARE_PATH", path).build());
+        sandbox.run(LIST, ExecOptions.builder().language(Language.BASH).cwd(path).build());
     if (!result.isOk()) {
       return Outcome.plain(result, limits.characters());
     }
