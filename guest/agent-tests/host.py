@@ -24,8 +24,8 @@ from typing import Any
 AGENT = Path(__file__).resolve().parent.parent / "agent"
 
 OPEN, DATA, END, CREDIT, CANCEL, CONTROL = 1, 2, 3, 4, 5, 6
-HELLO, STDOUT, STDERR, RESULT, ERROR, CLOSED, STARTED = 16, 17, 18, 19, 20, 21, 22
-COUNTED = {DATA, STDOUT, STDERR, RESULT, ERROR}
+HELLO, STDOUT, STDERR, RESULT, ERROR, CLOSED, STARTED, HOLE = 16, 17, 18, 19, 20, 21, 22, 23
+COUNTED = {DATA, STDOUT, STDERR, RESULT, ERROR, HOLE}
 WINDOW = 262_144
 MAX_PAYLOAD = 2 * 1024 * 1024
 PATIENCE = 90.0
@@ -285,8 +285,8 @@ class Host:
         self.send(END, stream)
         return self.wait_closed(stream)
 
-    def get(self, path: str) -> Outcome:
-        return self.wait_closed(self.open(op="get", path=path))
+    def get(self, path: str, **options: Any) -> Outcome:
+        return self.wait_closed(self.open(op="get", path=path, **options))
 
     def ask(self, op: str, **arguments: Any) -> Outcome:
         return self.wait_closed(self.open(op=op, **arguments))

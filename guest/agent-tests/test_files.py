@@ -10,7 +10,7 @@ import sys
 import time
 import unittest
 
-from host import AGENT, DATA, END, WINDOW, AgentTest
+from host import AGENT, DATA, END, HOLE, WINDOW, AgentTest
 
 sys.path.insert(0, str(AGENT))
 
@@ -31,6 +31,27 @@ class Files(AgentTest):
                 outcome = self.host.get("round trip")
                 self.assertEqual(outcome.bytes_of(DATA), data)
                 self.assertEqual(outcome.closed, {"ok": True, "size": size})
+
+    def test_the_holes_of_a_sparse_file_are_told_if_asked(self) -> None:
+        size = 3 << 30
+        with open(self.path("sparse"), "wb") as file:
+            file.truncate(size)
+            for at in (0, 1 << 20, (1 << 30) + 7):
+                file.seek(at)
+                file.write(b"x" * 100_000)
+        outcome = self.host.get("sparse", holes=True)
+        self.assertEqual(outcome.closed, {"ok": True, "size": size})
+        with open(self.path("sparse"), "rb") as file:
+            for kind, payload in outcome.frames:
+                if kind == HOLE:
+                    file.seek(int.from_bytes(payload, "big"), os.SEEK_CUR)
+                else:
+                    self.assertEqual(file.read(len(payload)), payload)
+            self.assertEqual(file.tell(), size)
+        self.assertLess(len(outcome.bytes_of(DATA)), 400_000)
+        os.truncate(self.path("sparse"), 2_000_000)
+        whole = (self.host.home / "sparse").read_bytes()
+        self.assertEqual(self.host.get("sparse").bytes_of(DATA), whole)
 
     def test_data_may_come_in_frames_of_any_size(self) -> None:
         data = os.urandom(300_000)

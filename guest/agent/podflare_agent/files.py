@@ -13,9 +13,19 @@ from operator import itemgetter
 from typing import Any
 
 from podflare_agent.channel import Channel
+from podflare_agent.holes import is_sparse, next_data
 from podflare_agent.loop import Loop
 from podflare_agent.refusals import Refusal, from_os_error, refusal
-from podflare_wire.frames import CHUNK, CLOSED, CREDIT, DATA, MAX_PAYLOAD, WINDOW, encode_json
+from podflare_wire.frames import (
+    CHUNK,
+    CLOSED,
+    CREDIT,
+    DATA,
+    HOLE,
+    MAX_PAYLOAD,
+    WINDOW,
+    encode_json,
+)
 
 MAX_PATH = 4096
 MAX_ENTRIES = 10_000
@@ -251,12 +261,15 @@ class Errand(FileStream):
 
 
 class Get(FileStream):
+    """Sends a file; with `holes`, of a sparse one what is in it, and how long each hole is."""
+
     def __init__(
         self,
         loop: Loop,
         channel: Channel,
         stream: int,
         path: str,
+        holes: bool,
         on_closed: Callable[[int], None],
     ) -> None:
         super().__init__(channel, stream, on_closed)
@@ -265,7 +278,11 @@ class Get(FileStream):
         self._size = 0
         # A pipe without a writer would block the open, a device the read.
         self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        mode = os.fstat(self._fd).st_mode
+        status = os.fstat(self._fd)
+        mode = status.st_mode
+        self._holes_below = status.st_size if holes and is_sparse(status) else 0
+        # Where the run of content ends that is being sent.
+        self._run_end = 0
         if not stat.S_ISREG(mode):
             os.close(self._fd)
             if stat.S_ISDIR(mode):
@@ -291,17 +308,38 @@ class Get(FileStream):
             self._channel.when_clear(self._work)
             return False
         try:
-            data = os.read(self._fd, CHUNK)
+            hole = self._hole()
+            if hole:
+                self._send(HOLE, hole.to_bytes(8, "big"), hole)
+                return True
+            data = os.pread(self._fd, self._until_hole(), self._size)
         except OSError as error:
             self._fail(error)
             return False
         if not data:
             self._close(b'{"ok":true,"size":%d}' % self._size)
             return False
-        self._size += len(data)
-        self._credit -= len(data)
-        self._channel.send(DATA, self._stream, data)
+        self._send(DATA, data, len(data))
         return True
+
+    def _send(self, kind: int, payload: bytes, size: int) -> None:
+        self._size += size
+        self._credit -= len(payload)
+        self._channel.send(kind, self._stream, payload)
+
+    def _hole(self) -> int:
+        """How long the hole is at the place that is reached."""
+        at, end = self._size, self._holes_below
+        if not self._run_end <= at < end:
+            return 0
+        begin = next_data(self._fd, at, end)
+        if begin == at:
+            self._run_end = os.lseek(self._fd, at, os.SEEK_HOLE)
+        return begin - at
+
+    def _until_hole(self) -> int:
+        left = self._run_end - self._size
+        return min(CHUNK, left) if left > 0 else CHUNK
 
     def on_credit(self, size: int) -> None:
         self._credit += size

@@ -160,7 +160,8 @@ class Operations:
             return files.Put(
                 self._loop, self._channel, stream, path, request.get("mode"), self._forget)
         if op == "get":
-            return files.Get(self._loop, self._channel, stream, path, self._forget)
+            return files.Get(
+                self._loop, self._channel, stream, path, request.get("holes") is True, self._forget)
         if op == "stat":
             self._close(stream, encode_json({"ok": True, **files.stat_entry(path)}).encode())
             return None

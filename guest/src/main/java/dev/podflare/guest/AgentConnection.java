@@ -317,7 +317,10 @@ public final class AgentConnection implements AutoCloseable {
       AgentStream stream =
           open(
               Operation.GET,
-              json -> AgentJson.writeText(json, "path", path),
+              json -> {
+                AgentJson.writeText(json, "path", path);
+                json.writeBooleanProperty("holes", true);
+              },
               Deadline.in(patience));
       var download = new Download(this, stream, patience);
       boolean begun = false;

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Objects;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
@@ -20,6 +21,8 @@ final class Download extends InputStream {
   private long received;
   private @Nullable Piece piece;
   private int pieceTaken;
+  // Of the hole that is being read.
+  private long zerosLeft;
   private boolean ended;
 
   Download(AgentConnection connection, AgentStream stream, Duration patience) {
@@ -79,16 +82,32 @@ final class Download extends InputStream {
           new InterruptedIOException("interrupted while reading a file of a sandbox")
               .initCause(interrupted);
     }
-    Piece from = Objects.requireNonNull(piece);
-    int step = (int) Math.min(Math.min(length, from.length() - pieceTaken), promised - given);
-    System.arraycopy(from.bytes(), pieceTaken, into, offset, step);
-    pieceTaken += step;
+    int most = (int) Math.min(length, promised - given);
+    int step = zerosLeft > 0 ? readZeros(into, offset, most) : readPiece(into, offset, most);
     given += step;
     return step;
   }
 
-  /** Makes the current piece one that has something left; false at the end. */
+  private int readZeros(byte[] into, int offset, int most) {
+    int step = (int) Math.min(most, zerosLeft);
+    Arrays.fill(into, offset, offset + step, (byte) 0);
+    zerosLeft -= step;
+    return step;
+  }
+
+  private int readPiece(byte[] into, int offset, int most) {
+    Piece from = Objects.requireNonNull(piece);
+    int step = Math.min(most, from.length() - pieceTaken);
+    System.arraycopy(from.bytes(), pieceTaken, into, offset, step);
+    pieceTaken += step;
+    return step;
+  }
+
+  /** Makes the current piece or hole one that has something left; false at the end. */
   private boolean advance() throws GuestException, InterruptedException {
+    if (zerosLeft > 0) {
+      return true;
+    }
     if (piece != null && pieceTaken < piece.length()) {
       return true;
     }
@@ -106,10 +125,23 @@ final class Download extends InputStream {
       end(next);
       return false;
     }
+    if (next.kind() == FrameKind.HOLE) {
+      zerosLeft = holeOf(next);
+      received += zerosLeft;
+      return true;
+    }
     piece = next;
     pieceTaken = 0;
     received += next.length();
     return true;
+  }
+
+  private long holeOf(Piece told) throws GuestException {
+    long size = told.length() == Long.BYTES ? told.asBuffer().getLong() : 0;
+    if (size <= 0 || size > Long.MAX_VALUE - received) {
+      throw connection.violated(new ProtocolViolation("it sent a hole that can't be"));
+    }
+    return size;
   }
 
   private void end(Piece closed) throws GuestException {
@@ -130,6 +162,7 @@ final class Download extends InputStream {
   public void close() {
     ended = true;
     piece = null;
+    zerosLeft = 0;
     stream.leave();
   }
 }

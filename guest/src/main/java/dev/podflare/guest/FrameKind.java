@@ -16,9 +16,10 @@ enum FrameKind {
   RESULT(19, Limits.PAYLOAD),
   ERROR(20, Limits.PAYLOAD),
   CLOSED(21, Limits.PAYLOAD),
-  STARTED(22, Limits.STARTED);
+  STARTED(22, Limits.STARTED),
+  HOLE(23, Long.BYTES);
 
-  private static final FrameKind[] BY_NUMBER = new FrameKind[23];
+  private static final FrameKind[] BY_NUMBER = new FrameKind[24];
 
   static {
     for (FrameKind kind : values()) {

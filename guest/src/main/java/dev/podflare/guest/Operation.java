@@ -36,6 +36,7 @@ enum Operation {
     return switch (kind) {
       case STDOUT, STDERR, RESULT, ERROR -> this == EXEC;
       case STARTED -> this == PTY;
+      case HOLE -> this == GET;
       case DATA ->
           switch (this) {
             case GET, CHANGES, NODES, DIGESTS, BIRTHS, VARIABLES, PACK, PTY -> true;

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -74,7 +75,7 @@ class HostileGuestTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 7, 15, 23, 127, 128, 255})
+  @ValueSource(ints = {0, 7, 15, 24, 127, 128, 255})
   void aFrameOfAnUnknownKindIsAViolation(int kind) throws Exception {
     guest.sendRaw(header(0, kind, 0));
     assertViolation("unknown kind " + kind);
@@ -330,6 +331,27 @@ class HostileGuestTest {
     guest.send(FrameKind.STARTED, guest.receiveOpen(), json);
     assertThatThrownBy(opening::join).hasCauseInstanceOf(GuestLostException.class);
     assertViolation("it s");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"0000000000000000", "ffffffffffffffff", "00000001"})
+  void aHoleThatCannotBeIsAViolation(String size) throws Exception {
+    var opening = calling(() -> host.get("f"));
+    guest.send(
+        FrameKind.CLOSED,
+        guest.receiveOpen(),
+        "{\"ok\":true,\"entry\":{\"name\":\"f\",\"type\":\"file\",\"size\":9,\"mode\":0,\"mtime\":0}}");
+    int stream = guest.receiveOpen();
+    guest.send(FrameKind.HOLE, stream, HexFormat.of().parseHex(size));
+    guest.send(FrameKind.CLOSED, stream, "{\"ok\":true,\"size\":9}");
+    assertThatThrownBy(() -> opening.join().content().readAllBytes());
+    assertViolation("sent a hole that can't be");
+  }
+
+  @Test
+  void aHoleWhereNothingIsReadIsAViolation() throws Exception {
+    guest.send(FrameKind.HOLE, openExec(), new byte[Long.BYTES]);
+    assertViolation("sent HOLE in 'exec'");
   }
 
   @Test

@@ -341,6 +341,27 @@ class RealAgentTest {
   }
 
   @Test
+  void aSparseFileIsReadWithItsHoles() throws Exception {
+    String write =
+        """
+        with open('sparse', 'wb') as f:
+            f.truncate(1 << 30)
+            for at in (5, 1 << 20, (1 << 29) + 1): f.seek(at); f.write(b'content')
+        """;
+    assertThat(closed(run(Language.PYTHON, write)).exitCode()).isZero();
+
+    try (GuestFile file = connection.get("sparse")) {
+      assertThat(file.size()).hasValue(1L << 30);
+      byte[] begin = file.content().readNBytes(12);
+      assertThat(begin).isEqualTo("\0\0\0\0\0content".getBytes(UTF_8));
+      file.content().skipNBytes((1L << 29) + 1 - 12);
+      assertThat(file.content().readNBytes(7)).isEqualTo("content".getBytes(UTF_8));
+      file.content().skipNBytes((1L << 29) - 8);
+      assertThat(file.content().read()).isEqualTo(-1);
+    }
+  }
+
+  @Test
   void theContentOfASparseFileHasZerosForItsHoles() throws Exception {
     Path home = agent.home().toRealPath();
     String write =
