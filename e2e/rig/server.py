@@ -33,6 +33,7 @@ NOT_INHERITED = {
     "PODFLARE_HOST",
     "PODFLARE_HOSTD_ADDR",
     "PODFLARE_HOSTD_URL",
+    "PODFLARE_RESOLV_CONF",
     "PODFLARE_TRACEPARENT",
 }
 
@@ -110,8 +111,19 @@ class Server:
             check=False,
         )
 
+    def name_resolvers(self, *addresses: str) -> None:
+        """Has sandboxes ask these for names, as if they were this host's; a server that runs follows."""
+        self.config_home.mkdir(parents=True, exist_ok=True)
+        lines = "".join(f"nameserver {address}\n" for address in addresses)
+        (self.config_home / "resolv.conf").write_text(lines)
+
     def start(self, deadline: float = START_DEADLINE) -> None:
-        """Returns once the server is ready to serve; raises with what `up` said if it is not."""
+        """Returns once the server is ready to serve; raises with what `up` said if it is not.
+
+        Its sandboxes have no resolver until a test names one: none of them asks the real internet."""
+        resolvers = self.config_home / "resolv.conf"
+        if not resolvers.exists():
+            self.name_resolvers()
         said = subprocess.run(
             [
                 str(PODFLARE),
@@ -122,7 +134,7 @@ class Server:
                 "--data-dir",
                 str(self.data_dir),
             ],  # fmt: skip
-            env=self.environment(self.extra),
+            env=self.environment({**self.extra, "PODFLARE_RESOLV_CONF": str(resolvers)}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

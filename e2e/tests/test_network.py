@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 
 from rig import host, outside
 from rig.case import Case, slow
+from rig.deadline import eventually
 
 #: Tries to connect; prints what came of it. Refusals and silence are both "no".
 REACH = """
@@ -27,23 +29,101 @@ def reached(addresses, port):
 """
 
 
+#: Everything that a program does with a network; prints a line for each.
+USE = f"""
+import socket, ssl, urllib.request
+print(socket.gethostbyname({outside.NAME!r}))
+print(len(socket.gethostbyname_ex('long.example')[2]))
+try:
+    socket.gethostbyname('nowhere.example')
+except socket.gaierror as error:
+    print(error.strerror)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.settimeout(30)
+    s.sendto(b'ping', ({outside.NAME!r}, {outside.ECHO_PORT}))
+    print(s.recv(100))
+print(urllib.request.urlopen('http://{outside.NAME}/', timeout=30).read())
+trusted = ssl.create_default_context(cadata=open('/tmp/outside.pem').read())
+print(urllib.request.urlopen('https://{outside.NAME}/', timeout=30, context=trusted).read())
+"""
+USED = [
+    outside.OUTSIDE,
+    "80",
+    "Name or service not known",
+    "b'ping'",
+    f"b'you are {outside.GATEWAY}'",
+    f"b'you are {outside.GATEWAY}'",
+]
+
+#: The same by the programs that people use for it.
+PROGRAMS = f"""
+set -e
+curl -sS --cacert /tmp/outside.pem https://{outside.NAME}/; echo
+rm -rf goods; git clone -q http://{outside.NAME}/{outside.REPOSITORY} goods; cat goods/goods.txt
+pip install -q --index-url http://{outside.NAME}/simple/ --trusted-host {outside.NAME} {outside.PACKAGE}
+python3 -c 'import pf_outside; print(pf_outside.ORIGIN)'
+"""
+USED_BY_PROGRAMS = f"you are {outside.GATEWAY}\none of each\noutside\n"
+
+#: What a refusal says, and that it comes at once: a hang would last for many seconds.
+REFUSED = """
+import socket, time
+def refused(action):
+    began = time.monotonic()
+    try:
+        action()
+        said = 'no refusal'
+    except OSError as error:
+        said = error.strerror
+    took = time.monotonic() - began
+    print(said if took < 2 else f'{said} after {took:.1f} s')
+def connect(address, port):
+    socket.create_connection((address, port), 30)
+def datagram(address, port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(30)
+        s.connect((address, port))
+        s.send(b'x')
+        s.recv(1)
+"""
+
+
 class NetworkTest(Case):
     deadline_seconds = 300.0
     open_sandbox: str
     shut_sandbox: str
+    certificate: str
 
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
         stack = contextlib.ExitStack()
         cls.addClassCleanup(stack.close)
-        stack.enter_context(outside.internet())
+        cls.certificate = stack.enter_context(outside.internet())
+        cls.server.name_resolvers(outside.RESOLVER)
+        stack.callback(cls.server.name_resolvers)
         cls.open_sandbox = cls.rest.create(egress=True, idle_timeout_seconds=3600)
         stack.callback(cls.rest.close, cls.open_sandbox)
         cls.shut_sandbox = cls.rest.create(egress=False, idle_timeout_seconds=3600)
         stack.callback(cls.rest.close, cls.shut_sandbox)
         for sandbox in (cls.open_sandbox, cls.shut_sandbox):
             cls.rest.exec(sandbox, REACH)
+            cls.rest.exec(sandbox, REFUSED)
+        cls.trust(cls.open_sandbox)
+
+    @classmethod
+    def trust(cls, sandbox: str) -> None:
+        cls.rest.put(sandbox, "/tmp/outside.pem", cls.certificate.encode())
+
+    def assert_uses_the_network(self, sandbox: str) -> None:
+        self.assertEqual(self.said(sandbox, USE).splitlines(), USED)
+
+    def assert_refused_at_once(self, sandbox: str, expected: dict[str, str]) -> None:
+        """What each step says, by what is done in it."""
+        steps = "".join(f"refused(lambda: {step})\n" for step in expected)
+        self.assertEqual(
+            dict(zip(expected, self.said(sandbox, steps).splitlines(), strict=True)), expected
+        )
 
     def reaches(self, sandbox: str, address: str, port: int) -> bool:
         # What is not reached costs the whole time, what is reached mostly none of it.
@@ -72,7 +152,6 @@ class NetworkTest(Case):
         )
         self.assertEqual(ran.stdout, f"you are {outside.GATEWAY}", ran.stderr)
 
-    @slow
     def test_private_networks_and_metadata_are_not_reached(self) -> None:
         for kind, address in outside.FORBIDDEN.items():
             with self.subTest(kind):
@@ -116,15 +195,106 @@ class NetworkTest(Case):
             addresses = ["10.0.2.2", outside.GATEWAY, *host.addresses()]
             self.assert_none_reached(self.shut_sandbox, addresses, port)
 
-    @slow
-    def test_without_egress_no_name_is_looked_up(self) -> None:
-        ran = self.rest.bash(self.shut_sandbox, "timeout 15 getent hosts example.org")
-        self.assertNotEqual(ran.code, 0)
-        self.assertEqual(ran.stdout, "")
+    def test_names_datagrams_the_web_and_tls_in_a_new_sandbox_and_in_a_fork(self) -> None:
+        self.assert_uses_the_network(self.open_sandbox)
+        with self.subTest("a fork"):
+            (child,) = self.fork(self.open_sandbox)
+            self.assert_uses_the_network(child)
 
-    def test_a_resolver_is_configured(self) -> None:
-        ran = self.rest.bash(self.open_sandbox, "grep -c '^nameserver ' /etc/resolv.conf")
-        self.assertEqual(ran.stdout, "1\n")
+    def test_curl_git_and_pip(self) -> None:
+        ran = self.rest.bash(self.open_sandbox, PROGRAMS)
+        self.assertEqual(ran.stdout, USED_BY_PROGRAMS, ran.stderr)
+        self.assertEqual(self.said(self.open_sandbox, "import pf_outside"), "")
+
+    @slow
+    def test_a_woken_space_uses_the_network(self) -> None:
+        sandbox = self.new_sandbox()
+        self.trust(sandbox)
+        self.assert_uses_the_network(sandbox)
+        woken = self.resume(self.freeze(sandbox))
+        self.assert_uses_the_network(woken)
+        ran = self.rest.bash(woken, PROGRAMS)
+        self.assertEqual(ran.stdout, USED_BY_PROGRAMS, ran.stderr)
+
+    def test_sandboxes_follow_the_hosts_resolvers(self) -> None:
+        asked = "import socket; print(socket.gethostbyname('resolver.example'))"
+        (child,) = self.fork(self.open_sandbox)
+        self.addCleanup(self.server.name_resolvers, outside.RESOLVER)
+        with self.subTest("another one"):
+            self.server.name_resolvers(outside.OTHER_RESOLVER)
+            for sandbox in (self.open_sandbox, child):
+                eventually(
+                    "the new resolver is asked",
+                    lambda at=sandbox: self.said(at, asked) == f"{outside.OTHER_RESOLVER}\n",
+                    30,
+                )
+            self.assertEqual(self.said(self.new_sandbox(), asked), f"{outside.OTHER_RESOLVER}\n")
+        with self.subTest("the first of two is dead"):
+            self.server.name_resolvers(outside.DEAD_RESOLVER, outside.RESOLVER)
+            eventually(
+                "the second resolver is asked",
+                lambda: self.said(child, asked) == f"{outside.RESOLVER}\n",
+                30,
+            )
+            began = time.monotonic()
+            self.assertEqual(self.said(child, asked), f"{outside.RESOLVER}\n")
+            self.assertLess(time.monotonic() - began, 5)
+        with self.subTest("none"):
+            self.server.name_resolvers()
+            failure = "Temporary failure in name resolution"
+            look_up = "refused(lambda: socket.gethostbyname('resolver.example'))"
+            eventually(
+                "names fail at once",
+                lambda: self.said(child, look_up) == f"{failure}\n",
+                30,
+            )
+
+    def test_a_firewall_of_the_host_that_drops_what_it_does_not_know_lets_sandboxes_through(
+        self,
+    ) -> None:
+        with outside.closed_firewall():
+            ran = self.rest.bash(
+                self.open_sandbox, f"curl -sS --max-time 60 http://{outside.NAME}/"
+            )
+            self.assertEqual(ran.stdout, f"you are {outside.GATEWAY}", ran.stderr)
+        self.assertTrue(self.reaches(self.open_sandbox, outside.OUTSIDE, outside.PORT))
+
+    def test_what_is_not_the_outside_is_refused_at_once(self) -> None:
+        expected = {
+            f"{how}({address!r}, {outside.PORT})": "No route to host"
+            for address in (*outside.FORBIDDEN.values(), "10.0.2.2", "198.18.0.1")
+            for how in ("connect", "datagram")
+        }
+        own = {f"connect({outside.GATEWAY!r}, {outside.PORT})": "Connection refused"}
+        self.assert_refused_at_once(self.open_sandbox, {**expected, **own})
+
+    def test_without_egress_everything_fails_at_once(self) -> None:
+        expected = {
+            f"{how}({address!r}, {outside.PORT})": "Network is unreachable"
+            for address in (outside.OUTSIDE, outside.GATEWAY, *outside.FORBIDDEN.values())
+            for how in ("connect", "datagram")
+        }
+        names = {
+            f"socket.gethostbyname({outside.NAME!r})": "Name or service not known",
+            f"socket.getaddrinfo({outside.NAME!r}, 443)": "Name or service not known",
+        }
+        self.assert_refused_at_once(self.shut_sandbox, {**expected, **names})
+        (child,) = self.fork(self.shut_sandbox)
+        self.assert_refused_at_once(child, {**expected, **names})
+
+    def test_its_own_name_resolves_without_a_network(self) -> None:
+        look_up = (
+            "import socket, time, http.server\n"
+            "began = time.monotonic()\n"
+            "print(socket.gethostbyname(socket.gethostname()), socket.getfqdn(), "
+            "http.server.HTTPServer(('', 0), None).server_name)\n"
+            "assert time.monotonic() - began < 2, time.monotonic() - began"
+        )
+        (child,) = self.fork(self.shut_sandbox)
+        for sandbox in (self.open_sandbox, self.shut_sandbox, child):
+            name = sandbox[:12].replace("_", "-")
+            self.assertEqual(self.said(sandbox, look_up), f"127.0.1.1 {name} {name}\n")
+            self.assertEqual(self.rest.bash(sandbox, "hostname -f").stdout, f"{name}\n")
 
     def test_datagrams_to_the_host_die_too(self) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:

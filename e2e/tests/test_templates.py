@@ -165,9 +165,11 @@ class TemplateNetworkTest(TemplateCase):
         stack = contextlib.ExitStack()
         cls.addClassCleanup(stack.close)
         stack.enter_context(outside.internet())
+        cls.server.name_resolvers(outside.RESOLVER)
+        stack.callback(cls.server.name_resolvers)
 
     def test_a_build_reaches_the_outside_and_its_connections_end_in_its_sandboxes(self) -> None:
-        address = f"{outside.OUTSIDE}:{outside.PORT}"
+        address = f"{outside.NAME}:{outside.PORT}"
         warm = f"""
 import socket
 listening = socket.create_server(('127.0.0.1', 0))

@@ -173,8 +173,8 @@ public final class QemuEngine implements Engine {
     List<String> warnings = new ArrayList<>();
     if (HostResolvers.ofHost().addresses().isEmpty()) {
       warnings.add(
-          "Sandboxes can't resolve names: the host's only resolver is on its loopback,"
-              + " where no sandbox may reach.");
+          "Sandboxes can't resolve names: the host has no resolver but on its loopback, where no"
+              + " sandbox may reach. docs/network.md says how to name another.");
     }
     for (String limit : ControlGroup.unavailable()) {
       warnings.add("Sandboxes run without a " + limit + ".");
