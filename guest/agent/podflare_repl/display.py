@@ -68,8 +68,15 @@ def payload_of(value: Any) -> bytes:
 
 
 def bundle_of(value: Any) -> Bundle:
+    if pictures.is_image(value):
+        try:
+            return pictures.bundle_of(value, MAX_PICTURE)
+        except Exception:
+            pass  # a file that can't be read to its end: its own hooks show what they can
     with _time_limit():
-        return _render(value)
+        bundle = _render(value)
+    pictures.fit(bundle, MAX_PICTURE)
+    return bundle
 
 
 def shows_itself(value: Any) -> bool:
@@ -146,11 +153,8 @@ def _on_alarm(_signal: int, _frame: FrameType | None) -> None:
 def _render(value: Any) -> Bundle:
     bundle: Bundle = {}
     try:
-        if pictures.is_image(value):
-            bundle.update(pictures.bundle_of(value, MAX_PICTURE))
-        elif type(value) not in _TEXTS and not isinstance(value, type):
+        if type(value) not in _TEXTS and not isinstance(value, type):
             _call_hooks(value, bundle)
-            pictures.fit(bundle, MAX_PICTURE)
         bundle["text/plain"] = bundle.get("text/plain") or _text(value)
     except _TooSlow:
         bundle.setdefault(

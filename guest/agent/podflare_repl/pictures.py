@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 # Larger ones are made smaller before they are compressed, which takes long.
-_MAX_PIXELS = 4_000_000
+_MAX_PIXELS = 2_000_000
 _MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"})
 _KINDS = ("image/png", "image/jpeg")
 
