@@ -48,6 +48,14 @@ class IsolationTest(Case):
             inside = float(self.rest.exec(sandbox, "import time; print(time.time())").stdout)
             self.assertTrue(before - off <= inside <= time.time() + off, inside - before)
 
+    def test_a_clock_that_has_stood_still_is_right_again_at_the_next_call(self) -> None:
+        sandbox = self.new_sandbox()
+        for wrong in ("-1 hour", "+1 hour"):
+            self.rest.bash(sandbox, f"date -s '{wrong}'")
+            before = time.time()
+            inside = float(self.rest.exec(sandbox, "import time; print(time.time())").stdout)
+            self.assertTrue(before - 1 <= inside <= time.time() + 6, (wrong, inside - before))
+
     def test_the_environment_is_its_own_and_permanent(self) -> None:
         sandbox = self.new_sandbox(env={"API_BASE": "x y", "LANG": "C.UTF-8"})
         other = self.new_sandbox()

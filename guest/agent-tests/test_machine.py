@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "agent"))
 
-from podflare_agent.machine import rename_in_hosts  # noqa: E402
+from podflare_agent.machine import is_off, rename_in_hosts  # noqa: E402
 
 
 class HostsTest(unittest.TestCase):
@@ -51,6 +51,22 @@ class HostsTest(unittest.TestCase):
     def test_a_table_that_user_code_has_made_huge_is_left_alone(self) -> None:
         table = b"192.0.2.1 x\n" * 10_000
         self.assertEqual(self.renamed(table, "a", "b"), table)
+
+
+class ClockTest(unittest.TestCase):
+    HOST = 1_700_000_000_000_000_000
+
+    def test_a_clock_that_was_stopped_is_set(self) -> None:
+        for behind in (0.02, 0.5, 3600.0):
+            self.assertTrue(is_off(self.HOST - int(behind * 1e9), self.HOST), behind)
+
+    def test_one_that_is_right_is_left_alone_however_long_the_hosts_word_took(self) -> None:
+        for ahead in (-0.01, 0.0, 0.001, 1.0, 4.9):
+            self.assertFalse(is_off(self.HOST + int(ahead * 1e9), self.HOST), ahead)
+
+    def test_one_that_was_set_ahead_is_set_back(self) -> None:
+        for ahead in (5.0, 3600.0):
+            self.assertTrue(is_off(self.HOST + int(ahead * 1e9), self.HOST), ahead)
 
 
 if __name__ == "__main__":

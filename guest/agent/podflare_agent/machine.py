@@ -25,6 +25,10 @@ _RNDRESEEDCRNG = 0x5207
 
 # A wall clock that is ahead by less than this is left alone.
 _STEP_BACK_NS = 1_000_000_000
+# The same while the machine runs, where the host's word may have waited for the guest so long; and
+# one that is behind by less than this.
+_STEP_BACK_RUNNING_NS = 5_000_000_000
+_STEP_FORWARD_NS = 20_000_000
 
 # In a table of hosts: as Debian's installer names the machine. User code may have made it large.
 _OWN_ADDRESS = b"127.0.1.1"
@@ -84,6 +88,9 @@ class Machine:
         """Makes a clone differ from its siblings. Raises OSError if any part of it can't be
         done."""
 
+    def follow_clock(self, time_ns: int) -> None:
+        """Hears what the host's clock said a moment ago, when it sent what is about to be done."""
+
     def tell_generation(self, generation: int) -> None:
         """Tells user code that it was cloned. Comes last: who knows it may rely on the rest."""
 
@@ -127,6 +134,10 @@ class Guest(Machine):
         if identity.mac:
             self._network.take_hardware_address(identity.mac)
 
+    def follow_clock(self, time_ns: int) -> None:
+        if is_off(time.time_ns(), time_ns):
+            time.clock_settime_ns(time.CLOCK_REALTIME, time_ns)
+
     def tell_generation(self, generation: int) -> None:
         # Whoever reads it meanwhile finds the old number or the new one: it grows by one digit at
         # most.
@@ -134,6 +145,13 @@ class Guest(Machine):
         os.pwrite(self._generation, number, 0)
         if os.fstat(self._generation).st_size != len(number):  # user code has written there
             os.ftruncate(self._generation, len(number))
+
+
+def is_off(clock_ns: int, host_ns: int) -> bool:
+    """Whether a clock is to be set to what the host's said when it sent that. A pause of the
+    machine or of its host leaves it behind, and the host's clock has gone on since then, never
+    back. Ahead it seems to be by as long as the word was on its way."""
+    return not -_STEP_FORWARD_NS < clock_ns - host_ns < _STEP_BACK_RUNNING_NS
 
 
 def rename_in_hosts(hosts: int, before: str, name: str) -> None:

@@ -186,6 +186,8 @@ class Operations:
 
     def _exec(self, stream: int, request: dict[str, Any], payload: bytes) -> Stream | None:
         code, env, cwd = request["code"], request.get("env") or {}, request.get("cwd")
+        if "time_ns" in request:
+            self._machine.follow_clock(request["time_ns"])
         if type(code) is not str or not (cwd is None or type(cwd) is str):
             raise Refusal("invalid_request", "code and cwd are text")
         for name, value in env.items():
