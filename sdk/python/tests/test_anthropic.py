@@ -62,9 +62,10 @@ class AnthropicTest(PodflareTestCase):
         }
         for form in (block, as_object(block), as_object({**block, "input": as_object({"code": "x"})})):
             self.assertEqual(handle_code_execution_tool_use(form, self.sandbox), expected)
-        self.assertEqual(
-            self.server.requests[1].json, {"code": "print(42)", "language": "python"}
-        )
+        asked = {"code": "print(42)", "language": "python"}
+        self.assertEqual(self.server.requests[1].json, {**asked, "timeout_seconds": 300})
+        handle_code_execution_tool_use(block, self.sandbox, timeout=None)
+        self.assertEqual(self.server.requests[-1].json, asked)
 
     def test_an_exit_code_that_is_not_zero_is_an_error(self) -> None:
         self.exec_answer = events(line("stderr", "Traceback…"), exit_line(1))
@@ -82,7 +83,7 @@ class AnthropicTest(PodflareTestCase):
     def test_bash_code_execution_runs_its_command_in_bash(self) -> None:
         text, is_error = self.handle(tool_use("bash_code_execution", command="ls"))
         self.assertEqual((text, is_error), ("stdout:\n42\n\nstderr:\n\nexit_code: 0", False))
-        self.assertEqual(self.server.requests[-1].json, {"code": "ls", "language": "bash"})
+        self.assertEqual(self.server.requests[-1].json, {"code": "ls", "language": "bash", "timeout_seconds": 300})
 
     def edit(self, **given: object):
         return self.handle(tool_use("text_editor_code_execution", **given))

@@ -77,11 +77,39 @@ def table(heading: str) -> dict[str, str]:
     return {name: text for name, text in rows if not name.startswith("---")}
 
 
+class ScreenTest(unittest.TestCase):
+    def test_a_text_is_told_as_a_terminal_would_leave_it(self) -> None:
+        for written, left in (
+            ("\r0/2\r1/2\r2/2\ndone\r\n", "2/2\ndone\n"),
+            ("a\rb\r", "b"),
+            ("\x1b[1;31mred\x1b[0m \x1b]0;title\x07x\x1b(B", "red x"),
+            ("50%\b\b\b🎉\b60%\n\b!", "60%\n!"),
+            ("\x1b]open\nnext \x1b[", "\nnext "),
+            ("x" * 1_000_000 + "\b" * 1_000_000 + "\r" * 1_000_000 + "y", "y"),
+        ):
+            self.assertEqual(_speech.screen(written), left)
+
+    def test_a_program_gets_what_was_written_and_a_model_what_is_left(self) -> None:
+        bar = "".join(f"\r{i}/2000" for i in range(2001))
+        self.assertEqual(outcome(ExecResult(stdout=bar)).text, "2000/2000")
+        self.assertIn("stdout:\n2000/2000\n", _speech.exact_outcome(ExecResult(stdout=bar)).text)
+
+    def test_a_call_that_ran_out_of_time_says_so_in_every_form(self) -> None:
+        late = ExecResult(exit_code=124, reason="timeout")
+        queued = ExecResult(
+            exit_code=124, reason="timeout", error=podflare.ExecError({"name": "QueuedTooLong"})
+        )
+        for result, remark in ((late, _speech.REASONS["timeout"]), (queued, _speech.QUEUED)):
+            self.assertIn(remark, outcome(result).text)
+            self.assertIn(remark, _speech.exact_outcome(result).text)
+
+
 class TableTest(unittest.TestCase):
     maxDiff = None
 
     def test_every_way_that_code_can_end_is_on_the_page(self) -> None:
         said = {f"`{reason}`": text for reason, text in _speech.REASONS.items()}
+        said["it never ran"] = _speech.QUEUED
         said["the Python process ended"] = _speech.STATE_LOST
         said["no output"] = _speech.SILENT
         said["too much output"] = cut("x" * 50_000, 0).strip()

@@ -60,7 +60,7 @@ test("a code_execution call is answered to the letter", async (t) => {
     content: [{ type: "text", text: "stdout:\n42\n\nstderr:\n\nexit_code: 0" }],
     is_error: false,
   });
-  assert.deepEqual(server.asked.map((one) => one.json()), [{ code: "print(42)", language: "python" }]);
+  assert.deepEqual(server.asked.map((one) => one.json()), [{ code: "print(42)", language: "python", timeout_seconds: 300 }]);
 });
 
 test("an exit code that is not 0 is an error", async (t) => {

@@ -14,8 +14,10 @@ import {
   ADVICE_BY_KIND,
   REASONS,
   SILENT,
+  QUEUED,
   STATE_LOST,
   UNSEEN,
+  screen,
   cutMiddle,
   errorForModel,
   exactOutcome,
@@ -65,12 +67,23 @@ test("every way that code can end is on the page", () => {
   const reasons = Object.entries(REASONS).map(([reason, text]) => [`\`${reason}\``, text]);
   assert.deepEqual(table("How code ended"), {
     ...Object.fromEntries(reasons),
+    "it never ran": QUEUED,
     "the Python process ended": STATE_LOST,
     "no output": SILENT,
     "too much output": cutMiddle("x".repeat(50_000), 0).trim(),
     "pictures, where they can't be passed on": UNSEEN,
     "too many pictures": tooMany(),
   });
+});
+
+test("a text is told as a terminal would leave it", () => {
+  assert.equal(screen("\r0/2\r1/2\r2/2\ndone\r\n"), "2/2\ndone\n");
+  assert.equal(screen("a\rb\r"), "b");
+  assert.equal(screen("\x1b[1;31mred\x1b[0m \x1b]0;title\x07x\x1b(B"), "red x");
+  assert.equal(screen("50%\b\b\b🎉\b60%\n\b!"), "60%\n!");
+  assert.equal(screen("\x1b]open\nnext \x1b["), "\nnext ");
+  const much = "x".repeat(1_000_000) + "\b".repeat(1_000_000) + "\r".repeat(1_000_000) + "y";
+  assert.equal(screen(much), "y");
 });
 
 test("every error of a sandbox is on the page", () => {

@@ -144,7 +144,7 @@ const CUT_OFF = tell(
  *
  * What goes wrong with them, in the code or with the sandbox, is a result with `is_error` true, so
  * that the model can react; it is never thrown. Pass the same sandbox each time, and variables stay
- * between calls. Throws a `TypeError` for a block that is no `tool_use`, since the API would refuse
+ * between calls. Code is stopped after 300 s unless `timeoutSeconds` says otherwise. Throws a `TypeError` for a block that is no `tool_use`, since the API would refuse
  * an answer to it.
  */
 export async function handleCodeExecutionToolUse(
@@ -161,7 +161,7 @@ export async function handleCodeExecutionToolUse(
   }
   const { name, input, id } = callIn(block);
   const tool = EXACT.get(String(name)) ?? unknownTool(name, EXACT.keys());
-  return resultOf(id, await carryOut(tool, input, new SandboxSource(sandbox), options));
+  return resultOf(id, await carryOut(tool, input, new SandboxSource(sandbox), limited(options)));
 }
 
 /** The next message of a conversation: the results of a turn's tool calls. */

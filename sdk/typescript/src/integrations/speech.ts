@@ -63,6 +63,9 @@ export const SILENT = "(it ran to its end and printed nothing)";
 export const STATE_LOST =
   "[the Python process ended: its variables and imports are gone, files are still there. " +
   "Import and define again what you need]";
+export const QUEUED =
+  "[not run: its time limit passed while it waited for other code of this sandbox. " +
+  "Wait until that has ended, then call again]";
 export const UNSEEN =
   "[what was drawn can't be shown to you here. Print the numbers that matter]";
 
@@ -178,9 +181,9 @@ function adviceOn(error: PodflareError): string {
 export function outcome(result: ExecResult, limits: Limits = {}): Told {
   const { images, notes } = picturesOf(result, limits);
   const parts: string[] = [];
-  if (result.stdout !== "") parts.push(withoutNewlinesAtTheEnd(result.stdout));
-  if (result.stderr !== "") parts.push(`stderr:\n${withoutNewlinesAtTheEnd(result.stderr)}`);
-  parts.push(...result.results.map(shownAsText).filter((text) => text !== ""));
+  if (result.stdout !== "") parts.push(withoutNewlinesAtTheEnd(screen(result.stdout)));
+  if (result.stderr !== "") parts.push(`stderr:\n${withoutNewlinesAtTheEnd(screen(result.stderr))}`);
+  parts.push(...result.results.map((one) => screen(shownAsText(one))).filter((text) => text !== ""));
   const text = cutMiddle(parts.join("\n"), limits.maxCharacters);
   const told = text === "" ? [] : [text];
   told.push(...notes, ...remarksOn(result));
@@ -191,20 +194,54 @@ export function outcome(result: ExecResult, limits: Limits = {}): Told {
 
 /** The outcome in the form that the hosted service's `code_execution` helper has. */
 export function exactOutcome(result: ExecResult, maxCharacters = Infinity): Told {
-  const stdout = cutMiddle(result.stdout, maxCharacters);
-  const stderr = cutMiddle(result.stderr, maxCharacters);
+  const stdout = cutMiddle(screen(result.stdout), maxCharacters);
+  const stderr = cutMiddle(screen(result.stderr), maxCharacters);
+  const late = result.reason === "timeout" ? `\n${reasonOf(result)}` : ""; // Else 124 is all.
   // Else the model would go on using variables that no longer exist.
   const lost = result.stateKept ? "" : `\n${STATE_LOST}`;
   return tell(
-    `stdout:\n${stdout}\nstderr:\n${stderr}${lost}\nexit_code: ${result.exitCode}`,
+    `stdout:\n${stdout}\nstderr:\n${stderr}${lost}${late}\nexit_code: ${result.exitCode}`,
     result.exitCode !== 0,
   );
 }
 
+function lastDrawn(line: string): string {
+  let end = line.length;
+  while (end > 0 && line[end - 1] === "\r") end--;
+  return line.slice(end === 0 ? 0 : line.lastIndexOf("\r", end - 1) + 1, end);
+}
+
 /** What else the model has to know about how it ended. */
-function remarksOn({ reason, stateKept }: ExecResult): string[] {
-  const why = reason === undefined ? undefined : REASONS[reason];
-  return [...(why === undefined ? [] : [why]), ...(stateKept ? [] : [STATE_LOST])];
+function remarksOn(result: ExecResult): string[] {
+  const why = reasonOf(result);
+  return [...(why === undefined ? [] : [why]), ...(result.stateKept ? [] : [STATE_LOST])];
+}
+
+function reasonOf({ reason, error }: ExecResult): string | undefined {
+  if (error?.name === "QueuedTooLong") return QUEUED;
+  return reason === undefined ? undefined : REASONS[reason];
+}
+
+// Colours and movements of the cursor; titles and links; the rest.
+const ESCAPE =
+  /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])/g;
+
+/**
+ * The text as a terminal would leave it: without escape codes, and of a line that was drawn again
+ * and again, as a progress bar is, the last state. Takes time in proportion to its length.
+ */
+export function screen(text: string): string {
+  let left = text.includes("\x1b") ? text.replace(ESCAPE, "") : text;
+  if (left.includes("\b")) {
+    const kept: string[] = [];
+    for (const letter of left) {
+      const last = kept.at(-1);
+      if (letter !== "\b") kept.push(letter);
+      else if (last !== undefined && last !== "\n" && last !== "\r") kept.pop();
+    }
+    left = kept.join("");
+  }
+  return left.includes("\r") ? left.split("\n").map(lastDrawn).join("\n") : left;
 }
 
 /**

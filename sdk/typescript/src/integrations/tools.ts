@@ -32,11 +32,20 @@ export type Tool = (input: Input, sandbox: Sandbox, options: ToolOptions) => Pro
 const DEFAULT_TIMEOUT_SECONDS = 300;
 // Where a bash session keeps itself between two calls: not under the roots that a diff compares.
 const SESSION = "/var/tmp/.podflare-bash";
-const AS_SESSION = `\
-mkdir -p ${SESSION}
+/**
+ * Bash reads the file that BASH_ENV names before the script, so that the lines of an error are
+ * those of the script. What the file does is in an own variable, since nobody else writes it.
+ */
+const AS_SESSION = {
+  BASH_ENV:
+    `$(mkdir -p ${SESSION} && printf %s "$PODFLARE_BASH_SESSION" >${SESSION}/session; ` +
+    `echo ${SESSION}/session)`,
+  PODFLARE_BASH_SESSION: `\
+unset BASH_ENV PODFLARE_BASH_SESSION
 if [ -f ${SESSION}/state ]; then . ${SESSION}/state 2>/dev/null; cd "$(cat ${SESSION}/cwd)"; fi
-trap '__pf=$?; pwd >${SESSION}/cwd; { declare -p; declare -f; } >${SESSION}/state 2>/dev/null; exit $__pf' EXIT
-`;
+trap '{ __pf=$?; set +x; } 2>/dev/null; pwd >${SESSION}/cwd; { declare -p; declare -f; } >${SESSION}/state 2>/dev/null; exit $__pf' EXIT
+`,
+};
 
 /** Of the one tool that frameworks with a code interpreter have. */
 export const INTERPRETER_DESCRIPTION =
@@ -128,7 +137,7 @@ export const bashSession: Tool = async (input, sandbox, options) => {
     return tell("the shell was restarted: its directory and variables are those of a new one");
   }
   const command = textOf(input, "command");
-  return outcome(await run(AS_SESSION + command, "bash", sandbox, options), options);
+  return outcome(await run(command, "bash", sandbox, options, AS_SESSION), options);
 };
 
 /** A call that is answered with the names of the tools that are there. */
@@ -138,9 +147,15 @@ export function unknownTool(name: unknown, known: Iterable<string>): Tool {
   };
 }
 
-export function run(code: string, language: Language, sandbox: Sandbox, options: ToolOptions) {
+export function run(
+  code: string,
+  language: Language,
+  sandbox: Sandbox,
+  options: ToolOptions,
+  env?: Record<string, string>,
+) {
   const { timeoutSeconds, signal } = options;
-  return sandbox.runCode(code, { language, timeoutSeconds, signal });
+  return sandbox.runCode(code, { language, timeoutSeconds, signal, env });
 }
 
 /** A field of a call's input that must be a text. */

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 
 from ..errors import (
     AuthenticationError,
@@ -46,6 +47,10 @@ SILENT = "(it ran to its end and printed nothing)"
 STATE_LOST = (
     "[the Python process ended: its variables and imports are gone, files are still there. "
     "Import and define again what you need]"
+)
+QUEUED = (
+    "[not run: its time limit passed while it waited for other code of this sandbox. "
+    "Wait until that has ended, then call again]"
 )
 UNSEEN = "[what was drawn can't be shown to you here. Print the numbers that matter]"
 # By the reason of an exit.
@@ -144,10 +149,10 @@ def outcome(result: ExecResult, limit: int = LIMIT) -> Told:
     images, notes = pictures(result)
     parts = []
     if result.stdout:
-        parts.append(result.stdout.rstrip("\n"))
+        parts.append(screen(result.stdout).rstrip("\n"))
     if result.stderr:
-        parts.append("stderr:\n" + result.stderr.rstrip("\n"))
-    parts += (shown for one in result.results if (shown := _shown(one)))
+        parts.append("stderr:\n" + screen(result.stderr).rstrip("\n"))
+    parts += (shown for one in result.results if (shown := screen(_shown(one))))
     text = cut(clean("\n".join(parts)), limit)
     ends = [text] if text else []
     ends += notes
@@ -161,12 +166,15 @@ def outcome(result: ExecResult, limit: int = LIMIT) -> Told:
 
 def exact_outcome(result: ExecResult, limit: int | None = None) -> Told:
     """The outcome in the form that the hosted service's `code_execution` helper has."""
-    stdout, stderr = result.stdout, result.stderr
+    stdout, stderr = screen(result.stdout), screen(result.stderr)
     if limit is not None:
         stdout, stderr = cut(clean(stdout), limit), cut(clean(stderr), limit)
     if not result.state_kept:
         # Else the model would go on using variables that no longer exist.
         stderr += "\n" + STATE_LOST
+    reason = _reason(result)
+    if reason is not None and result.reason == "timeout":
+        stderr += "\n" + reason  # Else 124 is all that says it.
     text = f"stdout:\n{stdout}\nstderr:\n{stderr}\nexit_code: {result.exit_code}"
     return Told(text, result.exit_code != 0)
 
@@ -174,12 +182,44 @@ def exact_outcome(result: ExecResult, limit: int | None = None) -> Told:
 def remarks(result: ExecResult) -> list[str]:
     """What else the model has to know about how it ended."""
     said = []
-    reason = REASONS.get(result.reason or "")
+    reason = _reason(result)
     if reason is not None:
         said.append(reason)
     if not result.state_kept:
         said.append(STATE_LOST)
     return said
+
+
+def _reason(result: ExecResult) -> str | None:
+    if result.error is not None and result.error.get("name") == "QueuedTooLong":
+        return QUEUED
+    return REASONS.get(result.reason or "")
+
+
+_ESCAPE = re.compile(
+    "\x1b(?:"
+    r"\[[0-?]*[ -/]*[@-~]"  # Colours, movements of the cursor.
+    "|[]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\\\)?"  # Titles, links.
+    "|[ -/]*[0-~])"
+)
+
+
+def screen(text: str) -> str:
+    """The text as a terminal would leave it: without escape codes, and of a line that was drawn
+    again and again, as a progress bar is, the last state. Takes time in proportion to its length."""
+    if "\x1b" in text:
+        text = _ESCAPE.sub("", text)
+    if "\b" in text:
+        kept: list[str] = []
+        for letter in text:
+            if letter != "\b":
+                kept.append(letter)
+            elif kept and kept[-1] not in "\r\n":
+                kept.pop()
+        text = "".join(kept)
+    if "\r" in text:
+        text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    return text
 
 
 def cut(text: str, limit: int) -> str:

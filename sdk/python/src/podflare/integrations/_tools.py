@@ -134,16 +134,23 @@ def bash_session(given: Any, limits: Limits) -> Steps:
         yield lambda sandbox: sandbox.run_code(code, "bash")
         return Told("the shell was restarted: its directory and variables are those of a new one")
     command = text_of(given, "command")
-    script = _AS_SESSION + command
-    result = yield lambda sandbox: sandbox.run_code(script, "bash", timeout=limits.seconds)
+    result = yield lambda sandbox: sandbox.run_code(
+        command, "bash", timeout=limits.seconds, env=_AS_SESSION
+    )
     return outcome(result, limits.characters)
 
 
-_AS_SESSION = f"""\
-mkdir -p {_SESSION}
+# Bash reads the file that BASH_ENV names before the script, so that the lines of an error are those
+# of the script. What the file does is in an own variable, since nobody else writes it.
+_AS_SESSION = {
+    "BASH_ENV": f"$(mkdir -p {_SESSION} && "
+    f'printf %s "$PODFLARE_BASH_SESSION" >{_SESSION}/session; echo {_SESSION}/session)',
+    "PODFLARE_BASH_SESSION": f"""\
+unset BASH_ENV PODFLARE_BASH_SESSION
 if [ -f {_SESSION}/state ]; then . {_SESSION}/state 2>/dev/null; cd "$(cat {_SESSION}/cwd)"; fi
-trap '__pf=$?; pwd >{_SESSION}/cwd; {{ declare -p; declare -f; }} >{_SESSION}/state 2>/dev/null; exit $__pf' EXIT
-"""
+trap '{{ __pf=$?; set +x; }} 2>/dev/null; pwd >{_SESSION}/cwd; {{ declare -p; declare -f; }} >{_SESSION}/state 2>/dev/null; exit $__pf' EXIT
+""",
+}
 
 
 def editor(given: Any, limits: Limits) -> Steps:

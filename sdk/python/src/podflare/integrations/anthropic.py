@@ -152,7 +152,9 @@ async def run_tools_async(
     return {"role": "user", "content": results} if results else None
 
 
-def handle_code_execution_tool_use(block: Any, sandbox: Sandbox) -> dict[str, Any]:
+def handle_code_execution_tool_use(
+    block: Any, sandbox: Sandbox, *, timeout: float | None = _DEFAULT_SECONDS
+) -> dict[str, Any]:
     """Does what one `tool_use` block asks for and answers the matching `tool_result`.
 
     The tools, by the block's name and input: `code_execution` `{code}`, `bash_code_execution`
@@ -171,6 +173,7 @@ def handle_code_execution_tool_use(block: Any, sandbox: Sandbox) -> dict[str, An
     Args:
         block: a `tool_use` block, as an object of the SDK or a dict.
         sandbox: where it runs. Pass the same one each time, and variables stay between calls.
+        timeout: seconds that the call may take; None for no limit.
 
     Raises:
         ValueError: the block is no `tool_use`, so the API would refuse an answer to it.
@@ -185,19 +188,20 @@ def handle_code_execution_tool_use(block: Any, sandbox: Sandbox) -> dict[str, An
         raise ValueError(f"a block of type {kind!r} can't be answered: {why}")
     name = field(block, "name")
     tool = _EXACT.get(name) if isinstance(name, str) else None
-    told = _tools.run(tool or _unknown(name, _EXACT), field(block, "input"), Limits(), sandbox)
+    limits = Limits(timeout)
+    told = _tools.run(tool or _unknown(name, _EXACT), field(block, "input"), limits, sandbox)
     return _result(block, Told(told.text, told.failed))
 
 
 def _exact_python(given: Any, limits: Limits) -> Steps:
     code = text_of(given, "code")
-    result = yield lambda sandbox: sandbox.run_code(code)
+    result = yield lambda sandbox: sandbox.run_code(code, timeout=limits.seconds)
     return exact_outcome(result)
 
 
 def _exact_bash(given: Any, limits: Limits) -> Steps:
     command = text_of(given, "command")
-    result = yield lambda sandbox: sandbox.run_code(command, language="bash")
+    result = yield lambda sandbox: sandbox.run_code(command, "bash", timeout=limits.seconds)
     return exact_outcome(result)
 
 

@@ -17,6 +17,8 @@ import dev.podflare.sdk.Sandbox;
 import dev.podflare.sdk.tools.Content;
 import dev.podflare.sdk.tools.SandboxTools;
 import dev.podflare.sdk.tools.ToolAnswer;
+import dev.podflare.sdk.tools.ToolLimits;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -145,13 +147,23 @@ public final class AnthropicTools {
    * <p>The tools, by the block's name and input: {@code code_execution} {@code {code}}, {@code
    * bash_code_execution} {@code {command}}, and {@code text_editor_code_execution} {@code {command:
    * view | create | str_replace | insert, path, …}}. What goes wrong with them is a result with
-   * {@code is_error} true, so that the model can react; it is never thrown.
+   * {@code is_error} true, so that the model can react; it is never thrown. Code is stopped after
+   * five minutes.
    */
   public static ToolResultBlockParam handleCodeExecutionToolUse(
       ToolUseBlock block, Sandbox sandbox) {
-    return result(
-        block,
-        new SandboxTools(sandbox).answerCodeExecution(block.name(), Plain.fields(block._input())));
+    return handleCodeExecutionToolUse(block, sandbox, ToolLimits.usual().timeout());
+  }
+
+  /**
+   * The same with another limit of time.
+   *
+   * @param timeout how long the call may take; null for no limit
+   */
+  public static ToolResultBlockParam handleCodeExecutionToolUse(
+      ToolUseBlock block, Sandbox sandbox, @Nullable Duration timeout) {
+    SandboxTools tools = new SandboxTools(sandbox, ToolLimits.usual().withTimeout(timeout));
+    return result(block, tools.answerCodeExecution(block.name(), Plain.fields(block._input())));
   }
 
   /**

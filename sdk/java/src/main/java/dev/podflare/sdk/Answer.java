@@ -13,7 +13,7 @@ final class Answer implements AutoCloseable {
   private final int status;
   private final HttpHeaders headers;
   private final BodyStream body;
-  private final @Nullable Duration patience;
+  private @Nullable Duration patience;
 
   Answer(
       String host, int status, HttpHeaders headers, BodyStream body, @Nullable Duration patience) {
@@ -30,6 +30,12 @@ final class Answer implements AutoCloseable {
 
   Optional<String> header(String name) {
     return headers.firstValue(name);
+  }
+
+  /** From now on a longer silence of the server is an exception. */
+  void expectWithin(Duration longest) {
+    patience = longest;
+    body.within(longest);
   }
 
   /** What has come, at least one byte; -1 at the end. */

@@ -40,7 +40,7 @@ final class BodyStream extends InputStream implements BodySubscriber<BodyStream>
   private volatile Flow.@Nullable Subscription subscription;
   private final LinkedBlockingQueue<Parcel> parcels = new LinkedBlockingQueue<>();
   private final ArrayDeque<ByteBuffer> current = new ArrayDeque<>();
-  private final @Nullable Duration patience;
+  private volatile @Nullable Duration patience;
   private Parcel.@Nullable End end;
   private volatile boolean isUnwanted;
   private volatile boolean isComplete;
@@ -48,6 +48,11 @@ final class BodyStream extends InputStream implements BodySubscriber<BodyStream>
   /** Reads wait at most so long for the next byte; for ever if it is null. */
   BodyStream(@Nullable Duration patience) {
     this.patience = patience;
+  }
+
+  /** From now on reads wait at most so long. */
+  void within(Duration longest) {
+    patience = longest;
   }
 
   @Override
@@ -176,12 +181,11 @@ final class BodyStream extends InputStream implements BodySubscriber<BodyStream>
   }
 
   private void take() throws IOException {
+    Duration longest = patience;
     Parcel parcel;
     try {
       parcel =
-          patience == null
-              ? parcels.take()
-              : parcels.poll(patience.toNanos(), TimeUnit.NANOSECONDS);
+          longest == null ? parcels.take() : parcels.poll(longest.toNanos(), TimeUnit.NANOSECONDS);
     } catch (InterruptedException interrupted) {
       close();
       throw Failures.interrupted("waited for the server", interrupted);

@@ -74,6 +74,13 @@ public sealed interface Event {
       implements Event {}
 
   /**
+   * The code does not run yet; the first event of a call whose turn has not come.
+   *
+   * @param behind the id of the exec that runs; empty if a fork, a merge or a freeze has the turn
+   */
+  record Waiting(Optional<String> behind, long seq, Instant time) implements Event {}
+
+  /**
    * Events that are not kept any more, in the stream of an exec that was attached to too late.
    *
    * @param from the first one that is lost
@@ -99,6 +106,10 @@ public sealed interface Event {
         yield new Result(new Shown(shown), seq, time);
       }
       case "error" -> new Failed(ExecError.of(data(fields.object("data"))), seq, time);
+      case "waiting" -> {
+        Fields waiting = data(fields.object("data"));
+        yield new Waiting(waiting.optionalText("behind"), seq, time);
+      }
       case "gap" -> {
         Fields gap = data(fields.object("data"));
         yield new Gap(gap.number("from"), gap.number("to"), seq, time);

@@ -1,5 +1,6 @@
 package dev.podflare.sdk;
 
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.NoSuchElementException;
@@ -11,14 +12,16 @@ import java.util.stream.StreamSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The events of a running exec, one by one. If the connection breaks and the exec has an id, it is
- * attached to again behind the last event, since its output is kept. For one thread at a time.
+ * The events of a running exec, one by one. If the connection breaks, or is silent for longer than
+ * the server ever leaves it, and the exec has an id, it is attached to again behind the last event,
+ * since its output is kept. For one thread at a time; another one may close it.
  */
 final class EventReader implements Iterator<Event>, AutoCloseable {
-  /** Where to go on after the connection has broken. */
-  interface Reattach {
-    Answer from(long seq);
-  }
+  /**
+   * A server sends a blank line after 15 s in which an exec's stream was silent. After three of
+   * them that did not come the peer is dead, whatever the connection looks like.
+   */
+  static final Duration LONGEST_SILENCE = Duration.ofSeconds(45);
 
   private static final int FIRST_BUFFER_BYTES = 8 * 1024;
 
@@ -26,7 +29,9 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
   private static final int LONGEST_LINE = 64 * 1024 * 1024;
 
   private final Transport transport;
-  private final @Nullable Reattach reattach;
+  private final @Nullable Exec exec;
+  private final boolean takesAlong;
+  private final Duration silence;
   private Answer answer;
   private byte[] buffer = new byte[FIRST_BUFFER_BYTES];
   private int start;
@@ -38,11 +43,25 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
   private volatile boolean isClosed;
   private @Nullable Event ready;
 
-  EventReader(Transport transport, Answer answer, long from, @Nullable Reattach reattach) {
+  /**
+   * @param exec null if the server does not tell its id; there is no going on then
+   * @param takesAlong whether the code is interrupted if this is closed before its end
+   */
+  EventReader(
+      Transport transport, Answer answer, long from, @Nullable Exec exec, boolean takesAlong) {
     this.transport = transport;
     this.answer = answer;
     this.nextSeq = from;
-    this.reattach = reattach;
+    this.exec = exec;
+    this.takesAlong = takesAlong;
+    this.silence = transport.longestSilence();
+    listen();
+  }
+
+  private void listen() {
+    if (exec != null) { // A server with ids also has a heartbeat.
+      answer.expectWithin(silence);
+    }
   }
 
   @Override
@@ -50,7 +69,7 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
     while (ready == null && !isFinished && !isClosed) {
       try {
         ready = receive();
-      } catch (ConnectionException broken) {
+      } catch (ConnectionException | RequestTimeoutException broken) {
         goOnAfter(broken);
       } catch (PodflareException broken) {
         close();
@@ -70,7 +89,7 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
     return event;
   }
 
-  /** Stops listening. The code runs on unless it has ended. */
+  /** Stops listening. The code is interrupted with it, or runs on, as it was started. */
   @Override
   public void close() {
     if (!isClosed) {
@@ -79,6 +98,23 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
         answer.finish();
       } else {
         answer.close();
+        stopTheCode();
+      }
+    }
+  }
+
+  private void stopTheCode() {
+    if (exec == null || !takesAlong) {
+      return;
+    }
+    boolean wasInterrupted = Thread.interrupted(); // Else the call would not be made.
+    try {
+      exec.interrupt();
+    } catch (PodflareException unreached) {
+      // Whoever stops listening has a reason of its own, which matters more.
+    } finally {
+      if (wasInterrupted) {
+        Thread.currentThread().interrupt();
       }
     }
   }
@@ -101,11 +137,11 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
         }
         continue;
       }
+      failures = 0; // An event, or the heartbeat of code that is silent.
       Event event = event(newline);
       if (event == null) {
         continue;
       }
-      failures = 0;
       nextSeq = event instanceof Event.Gap gap ? gap.to() + 1 : event.seq() + 1;
       if (event instanceof Event.Exit) {
         isFinished = true;
@@ -120,7 +156,8 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
     int length = newline - from;
     start = newline + 1;
     scanned = start;
-    if (length == 0) {
+    // The head of a stream travels with a space.
+    if (length == 0 || (length == 1 && buffer[from] == ' ')) {
       return null;
     }
     return Event.of(buffer, from, length);
@@ -154,10 +191,16 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
     return count;
   }
 
-  private void goOnAfter(ConnectionException broken) {
+  private void goOnAfter(PodflareException broken) {
     answer.close();
-    boolean isOver = isClosed || failures >= transport.retries() || broken.hasCode("interrupted");
-    if (reattach == null || isOver) {
+    if (broken.hasCode("interrupted")) {
+      close();
+      throw broken;
+    }
+    if (isClosed) {
+      throw Failures.closedMeanwhile("the stream", broken);
+    }
+    if (exec == null || (failures >= transport.retries() && !stillRuns(exec))) {
       isClosed = true;
       throw outcomeUnknown(broken);
     }
@@ -167,7 +210,8 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
     end = 0;
     scanned = 0;
     try {
-      answer = reattach.from(nextSeq);
+      answer = exec.open(nextSeq);
+      listen();
     } catch (NotFoundException gone) {
       // The sandbox is gone, or this server does not keep execs: nobody knows how it ended.
       isClosed = true;
@@ -180,8 +224,23 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
     }
   }
 
-  private static ConnectionException outcomeUnknown(ConnectionException broken) {
-    return broken.hasCode("outcome_unknown") || broken.hasCode("interrupted")
+  /** Whether the server says so, for a relay that cuts every silence; then all tries count anew. */
+  private boolean stillRuns(Exec running) {
+    if (transport.retries() == 0) {
+      return false;
+    }
+    try {
+      ExecState state = running.info().state();
+      boolean runs = state == ExecState.RUNNING || state == ExecState.QUEUED;
+      failures = runs ? transport.retries() - 1 : failures;
+      return runs;
+    } catch (PodflareException unknown) {
+      return false;
+    }
+  }
+
+  private static PodflareException outcomeUnknown(PodflareException broken) {
+    return broken.hasCode("outcome_unknown")
         ? broken
         : Failures.outcomeUnknown(broken.sentence(), broken);
   }

@@ -1,6 +1,7 @@
 package dev.podflare.sdk;
 
 import java.util.concurrent.Flow;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -19,12 +20,27 @@ import java.util.stream.Stream;
  * }
  */
 public final class Exec {
+  private static final Pattern ID = Pattern.compile("exe_[0-9a-f]{32}");
+
   private final Sandbox sandbox;
   private final String id;
 
   Exec(Sandbox sandbox, String id) {
     this.sandbox = sandbox;
     this.id = id;
+  }
+
+  /** Refuses what is no id; a command would otherwise look as if it ran. */
+  static String requireId(String given) {
+    if (!ID.matcher(given).matches()) {
+      throw Failures.invalid(
+          "invalid_argument",
+          "\""
+              + given.substring(0, Math.min(given.length(), 80))
+              + "\" is no id of an exec (exe_ and 32 hexadecimal digits)",
+          "attach finds an exec again; to run code call run(code), to run a command bash(command)");
+    }
+    return given;
   }
 
   /** {@code exe_} and 32 hexadecimal digits. */
@@ -90,7 +106,7 @@ public final class Exec {
   }
 
   private EventReader events(long fromSeq) {
-    return new EventReader(sandbox.client().transport(), open(fromSeq), fromSeq, this::open);
+    return new EventReader(sandbox.client().transport(), open(fromSeq), fromSeq, this, false);
   }
 
   private String path(String rest) {

@@ -21,12 +21,15 @@ import org.jspecify.annotations.Nullable;
  * }
  *
  * @param language what it is written in
- * @param timeout after it, the code is interrupted, which keeps its variables; null for no limit
+ * @param timeout of the whole call, waiting behind other calls included: after it, the code is
+ *     interrupted, which keeps its variables, or never begins, and the {@code error} is named
+ *     {@code QueuedTooLong}; null for no limit
  * @param env environment variables for this call only
  * @param cwd working directory for this call only
  * @param onStdout is given each piece of text as it is written
  * @param onStderr the same of the standard error output
  * @param onResult is given each value as it is shown
+ * @param detach whether the code runs on when the call is left early
  */
 public record ExecOptions(
     Language language,
@@ -35,7 +38,8 @@ public record ExecOptions(
     @Nullable String cwd,
     @Nullable Consumer<String> onStdout,
     @Nullable Consumer<String> onStderr,
-    @Nullable Consumer<Shown> onResult) {
+    @Nullable Consumer<Shown> onResult,
+    boolean detach) {
   private static final ExecOptions PYTHON = builder().build();
   private static final ExecOptions BASH = builder().language(Language.BASH).build();
 
@@ -88,6 +92,7 @@ public record ExecOptions(
     private @Nullable Consumer<String> onStdout;
     private @Nullable Consumer<String> onStderr;
     private @Nullable Consumer<Shown> onResult;
+    private boolean detach;
 
     private Builder() {}
 
@@ -97,7 +102,10 @@ public record ExecOptions(
       return this;
     }
 
-    /** After this time the code is interrupted, which keeps its variables. */
+    /**
+     * The limit of the whole call, waiting behind other calls included. After it the code is
+     * interrupted, which keeps its variables, or never begins.
+     */
     public Builder timeout(Duration timeout) {
       this.timeout = timeout;
       return this;
@@ -122,8 +130,8 @@ public record ExecOptions(
     }
 
     /**
-     * Is given each piece of text as it is written. What it throws, the call throws; the code runs
-     * on.
+     * Is given each piece of text as it is written. What it throws, the call throws, and the code
+     * is interrupted.
      */
     public Builder onStdout(Consumer<String> onStdout) {
       this.onStdout = onStdout;
@@ -142,9 +150,18 @@ public record ExecOptions(
       return this;
     }
 
+    /**
+     * Lets the code run on when the call is left early: by an interrupt of the thread, a callback
+     * that throws, or the end of a stream that is closed.
+     */
+    public Builder detach(boolean detach) {
+      this.detach = detach;
+      return this;
+    }
+
     /** The options. */
     public ExecOptions build() {
-      return new ExecOptions(language, timeout, env, cwd, onStdout, onStderr, onResult);
+      return new ExecOptions(language, timeout, env, cwd, onStdout, onStderr, onResult, detach);
     }
   }
 }

@@ -44,6 +44,11 @@ public record ExecResult(
     return exitCode == 0;
   }
 
+  /** {@link #result} as plain text: what a notebook would print for the last expression. */
+  public Optional<String> text() {
+    return result().map(Shown::text);
+  }
+
   /** The last of {@link #results}: the value of the last expression, if it has one. */
   public Optional<Shown> result() {
     return results.isEmpty() ? Optional.empty() : Optional.of(results.get(results.size() - 1));

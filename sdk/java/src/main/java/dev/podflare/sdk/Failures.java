@@ -49,6 +49,15 @@ final class Failures {
             .cause(cause));
   }
 
+  /** Another thread closed what this call stands on. */
+  static ConnectionException closedMeanwhile(String what, @Nullable Throwable cause) {
+    return new ConnectionException(
+        Failure.of(what + " was closed while this call waited for it")
+            .code("closed")
+            .hint("close it after its calls have ended, or take this as their end")
+            .cause(cause));
+  }
+
   /** The answer ends in the middle. */
   static ConnectionException cutOff(String host, String why, Throwable cause) {
     return new ConnectionException(

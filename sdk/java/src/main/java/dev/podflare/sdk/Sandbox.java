@@ -5,8 +5,11 @@ import java.io.OutputStream;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Flow;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -64,7 +67,8 @@ public final class Sandbox implements AutoCloseable {
 
   /**
    * Runs Python in the process that stays alive, and waits for its end. What the code does wrong is
-   * in the result, not thrown.
+   * in the result, not thrown. An interrupt of this thread interrupts the code too, like Ctrl-C:
+   * its variables stay.
    *
    * @throws NotFoundException the sandbox is gone
    * @throws ConnectionException the connection broke; with the code {@code outcome_unknown} the
@@ -91,20 +95,42 @@ public final class Sandbox implements AutoCloseable {
     return run(command, ExecOptions.bash());
   }
 
-  /** {@link #run(String)} on another thread. Cancelling the future does not stop the code. */
+  /** {@link #run(String)} on another thread. Cancelling the future interrupts the code. */
   public CompletableFuture<ExecResult> runAsync(String code) {
     return runAsync(code, ExecOptions.python());
   }
 
   /** {@link #run(String, ExecOptions)} on another thread. */
   public CompletableFuture<ExecResult> runAsync(String code, ExecOptions options) {
-    return client.async(() -> run(code, options));
+    AtomicReference<@Nullable EventReader> running = new AtomicReference<>();
+    AtomicBoolean isLeft = new AtomicBoolean();
+    CompletableFuture<ExecResult> result =
+        client.async(() -> {
+          try (EventReader events = start(code, options)) {
+            running.set(events);
+            if (isLeft.get()) {
+              throw Failures.closedMeanwhile("the call", null);
+            }
+            return Exec.gather(events, options);
+          }
+        });
+    var unused =
+        result.whenComplete((done, failure) -> {
+          if (failure instanceof CancellationException) {
+            isLeft.set(true);
+            EventReader left = running.get();
+            if (left != null) {
+              left.close();
+            }
+          }
+        });
+    return result;
   }
 
   /**
    * Runs Python, and answers its events as they happen; the last one is an {@link Event.Exit}. The
-   * code is started by this call. Closing the stream stops listening, not the code; see {@link
-   * #interrupt}.
+   * code is started by this call. Closing the stream before its end interrupts the code, unless it
+   * is to be {@linkplain ExecOptions.Builder#detach detached}.
    */
   public Stream<Event> stream(String code) {
     return stream(code, ExecOptions.python());
@@ -194,7 +220,7 @@ public final class Sandbox implements AutoCloseable {
    * @throws NotFoundException there is none, or it is not kept any more
    */
   public Exec attach(String execId) {
-    Exec exec = new Exec(this, execId);
+    Exec exec = new Exec(this, Exec.requireId(execId));
     exec.info();
     return exec;
   }
@@ -304,9 +330,33 @@ public final class Sandbox implements AutoCloseable {
     return files.write(path, bytes);
   }
 
-  /** Creates or replaces a file with this text in UTF-8; answers how many bytes that is. */
+  /**
+   * Creates or replaces a file with this text in UTF-8; answers how many bytes that is.
+   *
+   * @throws IllegalArgumentException the text looks like the path of a local file, see {@link
+   *     #uploadFrom}; one that is a text all the same goes as bytes
+   */
   public long upload(String path, String text) {
+    LocalFiles.requireText(path, text);
     return files.write(path, text);
+  }
+
+  /** Copies a local file or folder under its own name into {@code /root}. */
+  public long uploadFrom(Path local) {
+    return uploadFrom(local, "/root/");
+  }
+
+  /**
+   * Copies a local file, or a folder with all that is in it, here; with its permissions, where the
+   * local file system has them.
+   *
+   * @param path where it goes; if this ends with a slash, under its own name into this directory
+   * @return how many bytes were copied
+   */
+  public long uploadFrom(Path local, String path) {
+    return LocalFiles.under(local, path).stream()
+        .mapToLong(file -> files.write(file.target(), file.source(), file.mode()))
+        .sum();
   }
 
   /** Copies a local file here, piece by piece. */
@@ -380,12 +430,8 @@ public final class Sandbox implements AutoCloseable {
 
   private EventReader start(String code, ExecOptions options) {
     Answer answer = open(Call.post(path("/exec"), options.fields(code)).waiting());
-    EventReader.Reattach again =
-        answer
-            .header(Transport.EXEC_ID)
-            .<EventReader.Reattach>map(exec -> seq -> new Exec(this, exec).open(seq))
-            .orElse(null);
-    return new EventReader(client.transport(), answer, 0, again);
+    Exec exec = answer.header(Transport.EXEC_ID).map(id -> new Exec(this, id)).orElse(null);
+    return new EventReader(client.transport(), answer, 0, exec, !options.detach());
   }
 
   private List<Sandbox> forked(int n, @Nullable String idempotencyKey) {

@@ -116,6 +116,10 @@ public final class SandboxFiles {
     return write(path, new Body.Local(local, BYTES), null);
   }
 
+  long write(String path, Path local, @Nullable String mode) {
+    return write(path, new Body.Local(local, BYTES), mode);
+  }
+
   /** The same with all that a stream has, piece by piece; it is not closed. */
   public long write(String path, InputStream bytes) {
     return write(path, new Body.Streamed(bytes, BYTES), null);

@@ -70,6 +70,6 @@ public final class Templates {
 
   private EventReader start(TemplateSpec spec) {
     Answer answer = client.transport().open(Call.post(PATH, spec.fields()).waiting());
-    return new EventReader(client.transport(), answer, 0, null);
+    return new EventReader(client.transport(), answer, 0, null, false);
   }
 }

@@ -50,6 +50,7 @@ final class Transport {
   private final int retries;
   private final Supplier<? extends @Nullable String> traceparent;
   private volatile boolean isClosed;
+  private volatile Duration longestSilence = EventReader.LONGEST_SILENCE;
 
   Transport(
       Settings settings,
@@ -74,6 +75,16 @@ final class Transport {
 
   int retries() {
     return retries;
+  }
+
+  /** How long a stream of events may be silent. */
+  Duration longestSilence() {
+    return longestSilence;
+  }
+
+  /** For tests, which have not so much time. */
+  void longestSilence(Duration longest) {
+    longestSilence = longest;
   }
 
   /** Sends a call and answers its JSON object; empty for an answer without a body. */

@@ -359,6 +359,7 @@ final class ConformanceOperations {
             case Event.Result _ -> "result";
             case Event.Failed _ -> "error";
             case Event.Gap _ -> "gap";
+            case Event.Waiting _ -> "waiting";
             case Event.Exit end -> {
               exit = end.code();
               yield "exit";

@@ -8,18 +8,24 @@ import static dev.podflare.sdk.ScriptedServer.stdout;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Flow;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Running code, against a server that does what the test says. */
 class RunTest {
@@ -266,6 +272,223 @@ class RunTest {
         assertThat(events.findFirst()).get().isInstanceOf(Event.Stdout.class);
       }
       assertThat(gone.await(60, TimeUnit.SECONDS)).isTrue();
+    }
+  }
+
+  /** A server whose code says something and runs on until it is interrupted. */
+  private static ScriptedServer running(CountDownLatch interrupted) throws Exception {
+    return new ScriptedServer((request, reply) -> {
+      if (request.target().endsWith("/interrupt")) {
+        interrupted.countDown();
+        reply.nothing();
+      } else if (request.target().endsWith("/exec") || request.target().contains("/stream")) {
+        reply.send(streamHead());
+        reply.chunk(stdout(0, "a"));
+        reply.awaitClientsEnd();
+      } else {
+        createdOrClosed(request, reply);
+      }
+    });
+  }
+
+  private static String streamHead() {
+    return ScriptedServer.STREAM_HEAD.replace("\r\n\r\n", "\r\nX-Exec-Id: " + EXEC + "\r\n\r\n");
+  }
+
+  private static void assertInterruptedOnce(ScriptedServer server, CountDownLatch interrupted)
+      throws Exception {
+    assertThat(interrupted.await(60, TimeUnit.SECONDS)).isTrue();
+    assertThat(server.lines().stream().filter(line -> line.endsWith("/interrupt")))
+        .containsExactly("POST /v1/sandboxes/" + SANDBOX + "/execs/" + EXEC + "/interrupt");
+  }
+
+  @Test
+  @Timeout(120)
+  void aCallThatIsLeftEarlyInterruptsItsCode() throws Exception {
+    List<Consumer<Sandbox>> ways =
+        List.of(
+            sb ->
+                assertThatThrownBy(() ->
+                        sb.run(
+                            "code",
+                            o ->
+                                o.onStdout(text -> {
+                                  throw new IllegalStateException("mine");
+                                })))
+                    .hasMessage("mine"),
+            sb -> {
+              try (Stream<Event> events = sb.stream("code")) {
+                assertThat(events.findFirst()).isPresent();
+              }
+            },
+            sb ->
+                assertThatThrownBy(
+                        () -> {
+                          Thread caller = Thread.currentThread();
+                          sb.run("code", o -> o.onStdout(text -> caller.interrupt()));
+                        })
+                    .isInstanceOfSatisfying(
+                        ConnectionException.class,
+                        e -> {
+                          assertThat(Thread.interrupted()).isTrue();
+                          assertThat(e.code()).contains("interrupted");
+                        }),
+            sb -> {
+              CountDownLatch heard = new CountDownLatch(1);
+              CompletableFuture<ExecResult> result =
+                  sb.runAsync(
+                      "code", ExecOptions.builder().onStdout(text -> heard.countDown()).build());
+              try {
+                assertThat(heard.await(60, TimeUnit.SECONDS)).isTrue();
+              } catch (InterruptedException e) {
+                throw new AssertionError(e);
+              }
+              result.cancel(true);
+            });
+    for (Consumer<Sandbox> way : ways) {
+      CountDownLatch interrupted = new CountDownLatch(1);
+      try (ScriptedServer server = running(interrupted);
+          Client client = server.client();
+          Sandbox sb = client.create()) {
+        way.accept(sb);
+        assertInterruptedOnce(server, interrupted);
+      }
+    }
+  }
+
+  @Test
+  @Timeout(120)
+  void codeThatWasToBeLeftRunningIsLeftRunning() throws Exception {
+    try (ScriptedServer server = running(new CountDownLatch(1));
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      try (Stream<Event> events = sb.stream("code", o -> o.detach(true))) {
+        assertThat(events.findFirst()).isPresent();
+      }
+      try (Stream<Event> events = new Exec(sb, EXEC).stream()) {
+        assertThat(events.findFirst()).isPresent();
+      }
+      assertThat(server.lines()).noneMatch(line -> line.endsWith("/interrupt"));
+    }
+  }
+
+  @Test
+  @Timeout(120)
+  void aSilentStreamIsKeptByItsHeartbeatAndADeadOneIsLeft() throws Exception {
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.target().endsWith("/exec")) {
+                reply.send(streamHead());
+                reply.chunk(" ");
+                for (int beat = 0; beat < 8; beat++) {
+                  Thread.sleep(100);
+                  reply.chunk("");
+                }
+                reply.awaitClientsEnd();
+              } else if (request.target().contains("/stream")) {
+                reply.events(stdout(0, "done"), exit(1, 0));
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      client.transport().longestSilence(Duration.ofMillis(500));
+      long began = System.nanoTime();
+      assertThat(sb.run("code").stdout()).isEqualTo("done");
+      assertThat(Duration.ofNanos(System.nanoTime() - began))
+          .isGreaterThan(Duration.ofMillis(1200));
+    }
+  }
+
+  @Test
+  @Timeout(120)
+  void aRelayThatCutsEverySilenceDoesNotEndCodeThatRuns() throws Exception {
+    AtomicInteger cuts = new AtomicInteger();
+    String info =
+        "{\"id\":\""
+            + EXEC
+            + "\",\"language\":\"python\",\"background\":false,\"state\":\"running\","
+            + "\"code\":\"x\",\"created_at\":1,\"started_at\":2,\"ended_at\":null,"
+            + "\"exit_code\":null,\"reason\":null,\"events\":0,\"first_seq\":0}";
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.target().endsWith("/exec") || request.target().contains("/stream")) {
+                if (cuts.getAndIncrement() < 5) {
+                  reply.send(streamHead());
+                  reply.drop();
+                } else {
+                  reply.events(stdout(0, "done"), exit(1, 0));
+                }
+              } else if (request.target().endsWith("/execs/" + EXEC)) {
+                reply.json(200, info);
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      assertThat(sb.run("code").stdout()).isEqualTo("done");
+    }
+  }
+
+  @Test
+  void aCallThatWaitsSaysBehindWhat() throws Exception {
+    String waiting = event("waiting", 0, "{\"behind\":\"" + EXEC + "\"}", "");
+    try (ScriptedServer server =
+            serving(waiting, event("result", 1, "{\"text/plain\":\"2\"}", ""), exit(2, 0));
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      assertThat(sb.run("1 + 1").text()).contains("2");
+      try (Stream<Event> events = sb.stream("code")) {
+        assertThat(events.findFirst().orElseThrow())
+            .isInstanceOfSatisfying(
+                Event.Waiting.class, first -> assertThat(first.behind()).contains(EXEC));
+      }
+    }
+  }
+
+  @Test
+  void aPathAsTextAndACommandAsAnExecsIdAreRefused() throws Exception {
+    try (ScriptedServer server = serving(exit(0, 0));
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      for (String text : List.of("/home/me/data.csv", "~/data.csv", "./data.csv", "data.csv")) {
+        assertThatThrownBy(() -> sb.upload("data.csv", text))
+            .isInstanceOf(IllegalArgumentException.class)
+            .hasMessageContaining("uploadFrom");
+      }
+      assertThatThrownBy(() -> sb.attach("ls -la"))
+          .isInstanceOf(InvalidRequestException.class)
+          .hasMessageContaining("bash(command)");
+      assertThat(server.requests()).hasSize(1);
+    }
+  }
+
+  @Test
+  void aFolderIsUploadedWithItsModes(@TempDir Path folder) throws Exception {
+    Path script = Files.writeString(folder.resolve("run.sh"), "run");
+    Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwxr-xr-x"));
+    Path source = Files.writeString(Files.createDirectory(folder.resolve("src")).resolve("a"), "b");
+    Files.setPosixFilePermissions(source, PosixFilePermissions.fromString("rw-r--r--"));
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.method().equals("PUT")) {
+                reply.json(200, "{\"size\":" + request.body().length() + "}");
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      assertThat(sb.uploadFrom(folder, "/root/p")).isEqualTo(4);
+      assertThat(sb.uploadFrom(script)).isEqualTo(3);
+      String files = "PUT /v1/sandboxes/" + SANDBOX + "/files?path=";
+      assertThat(server.lines())
+          .contains(
+              files + "/root/p/run.sh&mode=0755",
+              files + "/root/p/src/a&mode=0644",
+              files + "/root/run.sh&mode=0755");
     }
   }
 

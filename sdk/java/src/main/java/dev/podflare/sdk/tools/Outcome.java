@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** The outcome of code, as a model is told it. */
 final class Outcome {
@@ -13,6 +14,9 @@ final class Outcome {
   static final String STATE_LOST =
       "[the Python process ended: its variables and imports are gone, files are still there. Import"
           + " and define again what you need]";
+  static final String QUEUED =
+      "[not run: its time limit passed while it waited for other code of this sandbox. Wait until"
+          + " that has ended, then call again]";
   static final Map<ExitReason, String> REASONS = reasons();
 
   private Outcome() {}
@@ -22,14 +26,14 @@ final class Outcome {
     Pictures pictures = Pictures.of(result);
     List<String> parts = new ArrayList<>();
     if (!result.stdout().isEmpty()) {
-      parts.add(Texts.withoutNewlinesAtTheEnd(result.stdout()));
+      parts.add(Texts.withoutNewlinesAtTheEnd(Texts.screen(result.stdout())));
     }
     if (!result.stderr().isEmpty()) {
-      parts.add("stderr:\n" + Texts.withoutNewlinesAtTheEnd(result.stderr()));
+      parts.add("stderr:\n" + Texts.withoutNewlinesAtTheEnd(Texts.screen(result.stderr())));
     }
     result.results().stream()
         .filter(shown -> !Pictures.is(shown))
-        .map(shown -> Texts.withoutNewlinesAtTheEnd(shown.text()))
+        .map(shown -> Texts.withoutNewlinesAtTheEnd(Texts.screen(shown.text())))
         .filter(text -> !text.isEmpty())
         .forEach(parts::add);
     String text = Texts.cut(Texts.clean(String.join("\n", parts)), limit);
@@ -50,25 +54,30 @@ final class Outcome {
 
   /** In the form of the hosted service's code execution helper, whole. */
   static ToolAnswer exact(ExecResult result) {
-    return ToolAnswer.told(exactly(result, result.stdout(), result.stderr()), !result.isOk());
+    return ToolAnswer.told(
+        exactly(result, Texts.screen(result.stdout()), Texts.screen(result.stderr())),
+        !result.isOk());
   }
 
   /** In the same form, cut. */
   static String exactly(ExecResult result, int limit) {
     return exactly(
         result,
-        Texts.cut(Texts.clean(result.stdout()), limit),
-        Texts.cut(Texts.clean(result.stderr()), limit));
+        Texts.cut(Texts.clean(Texts.screen(result.stdout())), limit),
+        Texts.cut(Texts.clean(Texts.screen(result.stderr())), limit));
   }
 
   private static String exactly(ExecResult result, String stdout, String stderr) {
     // Else the model would go on using variables that no longer exist.
     String lost = result.stateKept() ? "" : "\n" + STATE_LOST;
+    // Else 124 is all that says it.
+    String late = result.reason() == ExitReason.TIMEOUT ? "\n" + reason(result) : "";
     return "stdout:\n"
         + stdout
         + "\nstderr:\n"
         + stderr
         + lost
+        + late
         + "\nexit_code: "
         + result.exitCode();
   }
@@ -76,7 +85,7 @@ final class Outcome {
   /** What else the model has to know about how it ended. */
   private static List<String> remarks(ExecResult result) {
     List<String> said = new ArrayList<>();
-    String reason = REASONS.get(result.reason());
+    String reason = reason(result);
     if (reason != null) {
       said.add(reason);
     }
@@ -84,6 +93,12 @@ final class Outcome {
       said.add(STATE_LOST);
     }
     return said;
+  }
+
+  private static @Nullable String reason(ExecResult result) {
+    boolean neverRan =
+        result.error().filter(error -> error.name().equals("QueuedTooLong")).isPresent();
+    return neverRan ? QUEUED : REASONS.get(result.reason());
   }
 
   private static Map<ExitReason, String> reasons() {

@@ -37,13 +37,23 @@ public final class SandboxTools {
    */
   private static final String SESSION = "/var/tmp/.podflare-bash";
 
-  private static final String AS_SESSION =
-      """
-      mkdir -p @
-      if [ -f @/state ]; then . @/state 2>/dev/null; cd "$(cat @/cwd)"; fi
-      trap '__pf=$?; pwd >@/cwd; { declare -p; declare -f; } >@/state 2>/dev/null; exit $__pf' EXIT
-      """
-          .replace("@", SESSION);
+  /**
+   * Bash reads the file that BASH_ENV names before the script, so that the lines of an error are
+   * those of the script. What the file does is in an own variable, since nobody else writes it.
+   */
+  private static final Map<String, String> AS_SESSION =
+      Map.of(
+          "BASH_ENV",
+          "$(mkdir -p @ && printf %s \"$PODFLARE_BASH_SESSION\" >@/session; echo @/session)"
+              .replace("@", SESSION),
+          "PODFLARE_BASH_SESSION",
+          """
+          unset BASH_ENV PODFLARE_BASH_SESSION
+          if [ -f @/state ]; then . @/state 2>/dev/null; cd "$(cat @/cwd)"; fi
+          trap '{ __pf=$?; set +x; } 2>/dev/null; pwd >@/cwd; \
+          { declare -p; declare -f; } >@/state 2>/dev/null; exit $__pf' EXIT
+          """
+              .replace("@", SESSION));
 
   private static final Map<String, Tool> TOOLS = tools();
   private static final Map<String, Tool> CODE_EXECUTION = codeExecution();
@@ -97,8 +107,8 @@ public final class SandboxTools {
   /**
    * Does what a call of {@code code_execution}, {@code bash_code_execution} or {@code
    * text_editor_code_execution} asks for, and answers exactly as the hosted service's helper does:
-   * {@code stdout:\n…\nstderr:\n…\nexit_code: 0}, whole, without pictures, and with no limit of
-   * time.
+   * {@code stdout:\n…\nstderr:\n…\nexit_code: 0}, whole, without pictures, and with these tools'
+   * limit of time.
    */
   public ToolAnswer answerCodeExecution(
       String name, Map<String, ? extends @Nullable Object> input) {
@@ -143,10 +153,12 @@ public final class SandboxTools {
     Map<String, Tool> tools = new LinkedHashMap<>();
     tools.put(
         "code_execution",
-        (sandbox, input, limits) -> Outcome.exact(sandbox.run(input.text("code"))));
+        (sandbox, input, limits) ->
+            Outcome.exact(run(sandbox, input.text("code"), Language.PYTHON, limits)));
     tools.put(
         "bash_code_execution",
-        (sandbox, input, limits) -> Outcome.exact(sandbox.bash(input.text("command"))));
+        (sandbox, input, limits) ->
+            Outcome.exact(run(sandbox, input.text("command"), Language.BASH, limits)));
     tools.put("text_editor_code_execution", SandboxTools::plainEditor);
     return Collections.unmodifiableMap(tools);
   }
@@ -171,8 +183,8 @@ public final class SandboxTools {
       return ToolAnswer.told(
           "the shell was restarted: its directory and variables are those of a new one", false);
     }
-    String script = AS_SESSION + input.text("command");
-    return Outcome.plain(run(sandbox, script, Language.BASH, limits), limits.characters());
+    ExecResult result = run(sandbox, input.text("command"), Language.BASH, limits, AS_SESSION);
+    return Outcome.plain(result, limits.characters());
   }
 
   private static ToolAnswer exactPython(Sandbox sandbox, Input input, ToolLimits limits)
@@ -198,10 +210,15 @@ public final class SandboxTools {
 
   private static ExecResult run(
       Sandbox sandbox, String code, Language language, ToolLimits limits) {
+    return run(sandbox, code, language, limits, Map.of());
+  }
+
+  private static ExecResult run(
+      Sandbox sandbox, String code, Language language, ToolLimits limits, Map<String, String> env) {
     return sandbox.run(
         code,
         options -> {
-          options.language(language);
+          options.language(language).env(env);
           if (limits.timeout() != null) {
             options.timeout(limits.timeout());
           }

@@ -29,6 +29,7 @@ class ErrorsForModelsTest {
     for (Map.Entry<ExitReason, String> each : Outcome.REASONS.entrySet()) {
       said.put("`" + each.getKey().name().toLowerCase(Locale.ROOT) + "`", each.getValue());
     }
+    said.put("it never ran", Outcome.QUEUED);
     said.put("the Python process ended", Outcome.STATE_LOST);
     said.put("no output", Outcome.SILENT);
     said.put("too much output", Texts.cut("x".repeat(50_000), 0).strip());

@@ -24,6 +24,17 @@ class OutcomeTest {
           .encodeToString("\u0089PNG\r\n\u001a\n and more".getBytes(StandardCharsets.ISO_8859_1));
 
   @Test
+  void a_text_is_told_as_a_terminal_would_leave_it() {
+    assertThat(Texts.screen("\r0/2\r1/2\r2/2\ndone\r\n")).isEqualTo("2/2\ndone\n");
+    assertThat(Texts.screen("a\rb\r")).isEqualTo("b");
+    assertThat(Texts.screen("\033[1;31mred\033[0m \033]0;title\007x\033(B")).isEqualTo("red x");
+    assertThat(Texts.screen("50%\b\b\b🎉\b60%\n\b!")).isEqualTo("60%\n!");
+    assertThat(Texts.screen("\033]open\nnext \033[")).isEqualTo("\nnext ");
+    String much = "x".repeat(1_000_000) + "\b".repeat(1_000_000) + "\r".repeat(1_000_000) + "y";
+    assertThat(Texts.screen(much)).isEqualTo("y");
+  }
+
+  @Test
   void output_result_and_ending_come_in_this_order() {
     ToolAnswer told =
         Outcome.plain(
