@@ -122,7 +122,9 @@ final class RunningServer implements AutoCloseable {
             data,
             progress);
     parts.push(sandboxes);
-    McpMount mcp = McpMount.ofVersion(Version.current());
+    McpMount mcp =
+        McpMount.of(
+            Version.current(), new McpSessions(sandboxes.clientSessions()), Clock.systemUTC());
     parts.push(mcp);
     HttpServer http = HttpServer.start(config, sandboxes, List.of(mcp));
     parts.push(http);

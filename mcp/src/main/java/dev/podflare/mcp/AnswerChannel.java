@@ -1,63 +1,75 @@
 package dev.podflare.mcp;
 
 import dev.podflare.server.MountedCall;
-import io.modelcontextprotocol.json.TypeRef;
-import io.modelcontextprotocol.spec.McpSchema;
-import io.modelcontextprotocol.spec.McpStreamableServerTransport;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Map;
-import java.util.Optional;
 import org.jspecify.annotations.Nullable;
-import reactor.core.publisher.Mono;
 
 /**
  * The answer to one request over HTTP. If its first message is the response, it is plain JSON,
  * which is the fastest; if anything comes before, or it takes long, it is a stream of events.
  */
-final class AnswerChannel implements McpStreamableServerTransport {
+final class AnswerChannel {
 
   static final String JSON = "application/json";
   static final String EVENTS = "text/event-stream";
 
-  /** Proxies and clients give up on connections on which nothing moves. */
-  private static final Duration SILENCE = Duration.ofSeconds(10);
+  /** What it means that a client goes away before it is answered. */
+  enum Departure {
+    /** Nothing: what it asked for runs on, and is told when it is done. */
+    RUNS_ON(Duration.ofSeconds(10)),
+    /** It cancels its request. */
+    CANCELS(Duration.ofSeconds(2));
+
+    /**
+     * After so long without a word something is written: proxies and clients give up on connections
+     * on which nothing moves, and that a client has gone is noticed only by writing.
+     */
+    private final Duration silence;
+
+    Departure(Duration silence) {
+      this.silence = silence;
+    }
+  }
 
   private final MountedCall call;
   private final RunningCall running;
+  private final Departure departure;
   private @Nullable OutputStream stream;
   private boolean ended;
   private @Nullable RuntimeException failure;
 
-  AnswerChannel(MountedCall call, RunningCall running) {
+  AnswerChannel(MountedCall call, RunningCall running, Departure departure) {
     this.call = call;
     this.running = running;
+    this.departure = departure;
   }
 
-  @Override
-  public Mono<Void> sendMessage(McpSchema.JSONRPCMessage message) {
-    return Mono.fromRunnable(() -> send(message));
+  /** Writes a message that comes before the answer. */
+  synchronized void tell(Object message) {
+    if (!ended && failure == null && !running.isCancelled()) {
+      attempt(() -> writeEvent(Json.MAPPER.writeValueAsBytes(message)));
+    }
   }
 
-  /** An event's id would be for streams that are taken up again, which these are not. */
-  @Override
-  public Mono<Void> sendMessage(McpSchema.JSONRPCMessage message, @Nullable String id) {
-    return sendMessage(message);
-  }
-
-  synchronized void send(McpSchema.JSONRPCMessage message) {
-    boolean isAnswer = message instanceof McpSchema.JSONRPCResponse;
-    if (ended || failure != null || (isAnswer && running.isCancelled())) {
+  /**
+   * Writes the answer, unless it was cancelled.
+   *
+   * @param status that of HTTP, if nothing was written before
+   */
+  synchronized void answer(int status, Object message) {
+    if (ended || failure != null || running.isCancelled()) {
       return;
     }
     attempt(() -> {
       byte[] json = Json.MAPPER.writeValueAsBytes(message);
-      if (isAnswer && stream == null) {
+      if (stream == null) {
         ended = true;
-        call.answer(200, Map.of("Content-Type", JSON), json);
+        call.answer(status, Map.of("Content-Type", JSON), json);
       } else {
         writeEvent(json);
       }
@@ -70,7 +82,7 @@ final class AnswerChannel implements McpStreamableServerTransport {
         .name("mcp-keep-alive")
         .start(() -> {
           try {
-            while (!running.awaitEnd(SILENCE)) {
+            while (!running.awaitEnd(departure.silence)) {
               comment();
             }
           } catch (InterruptedException e) {
@@ -105,16 +117,17 @@ final class AnswerChannel implements McpStreamableServerTransport {
     void run() throws IOException;
   }
 
-  /**
-   * A client that has gone ends nothing: what it asked for runs on, and is told when it is done.
-   */
   private void attempt(Writing writing) {
     try {
       writing.run();
+      return;
     } catch (IOException e) {
       failure = new UncheckedIOException(e);
     } catch (RuntimeException e) {
       failure = e;
+    }
+    if (departure == Departure.CANCELS) {
+      running.cancel();
     }
   }
 
@@ -147,23 +160,5 @@ final class AnswerChannel implements McpStreamableServerTransport {
       stream = out;
     }
     return out;
-  }
-
-  @Override
-  public <T> T unmarshalFrom(Object data, TypeRef<T> type) {
-    return Json.MAPPER.convertValue(data, type);
-  }
-
-  /**
-   * The SDK's word for the end of this answer; {@link #finish} ends it, in the request's thread.
-   */
-  @Override
-  public Mono<Void> closeGracefully() {
-    return Mono.empty();
-  }
-
-  /** Whether the client has gone before it was answered. */
-  synchronized Optional<RuntimeException> failure() {
-    return Optional.ofNullable(failure);
   }
 }

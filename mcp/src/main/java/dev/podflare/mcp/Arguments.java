@@ -166,7 +166,7 @@ final class Arguments {
   }
 
   /** Another program's word in a sentence of ours: short, and on one line. */
-  private static String quoted(String name) {
+  static String quoted(String name) {
     String line = Json.wellFormed(name).replaceAll("\\p{Cntrl}", "?");
     return "'" + (line.length() > 60 ? line.substring(0, 60) + "…" : line) + "'";
   }

@@ -2,7 +2,6 @@ package dev.podflare.mcp;
 
 import dev.podflare.mcp.ToolSpec.Hint;
 import dev.podflare.mcp.ToolSpec.Parameter;
-import io.modelcontextprotocol.spec.McpSchema;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -23,7 +22,7 @@ final class BranchTools {
 
   private BranchTools() {}
 
-  static List<ToolSpec> all() {
+  static List<ToolSpec> all(Mode mode) {
     return List.of(
         new ToolSpec(
             "fork",
@@ -37,8 +36,7 @@ final class BranchTools {
             Set.of(),
             List.of(
                 Parameter.integer("n", 1, MOST_CHILDREN, "How many (default 1)."),
-                Parameter.sandbox(
-                    "What is copied. Leave it out for this conversation's own sandbox.")),
+                mode.sandbox("What is copied")),
             BranchTools::fork),
         new ToolSpec(
             "diff",
@@ -50,8 +48,7 @@ final class BranchTools {
             """,
             Set.of(Hint.READS_ONLY),
             List.of(
-                Parameter.sandbox(
-                    "The first, for example the parent. Leave it out for this conversation's own."),
+                mode.sandbox("The first, for example the parent"),
                 Parameter.text("other_id", "The sandbox_id of the second, for example a fork.")
                     .needed(),
                 Parameter.texts("paths", "Absolute paths to compare under (default /root, /tmp)."),
@@ -76,7 +73,7 @@ final class BranchTools {
             Set.of(Hint.DESTROYS),
             List.of(
                 Parameter.text("winner_id", "The sandbox_id of the fork that won.").needed(),
-                Parameter.sandbox("The parent. Leave it out for this conversation's own sandbox."),
+                mode.sandbox("The parent"),
                 Parameter.oneOf("mode", List.of("swap", "files"), "Default swap."),
                 Parameter.oneOf(
                     "on_conflict",
@@ -87,19 +84,19 @@ final class BranchTools {
             BranchTools::merge));
   }
 
-  private static McpSchema.CallToolResult fork(ToolCall call) {
+  private static ToolAnswer fork(ToolCall call) {
     int n = call.arguments().integer("n", 1, MOST_CHILDREN).orElse(1);
     String parent = call.sandbox();
     Map<String, Object> fork = call.calls().fork(parent, n);
     List<String> children = texts(fork.get("children"));
-    call.connection().forked(parent, children);
+    call.caller().forked(parent, children);
     Map<String, Object> facts = new LinkedHashMap<>();
     facts.put("children", children);
     facts.put("parent", parent);
-    return Answers.json(facts);
+    return ToolAnswer.json(facts);
   }
 
-  private static McpSchema.CallToolResult diff(ToolCall call) {
+  private static ToolAnswer diff(ToolCall call) {
     Arguments arguments = call.arguments();
     String other = arguments.requiredSandbox("other_id");
     boolean text = arguments.flag("text").orElse(false);
@@ -119,10 +116,10 @@ final class BranchTools {
       facts.put("text", changedLines(details));
     }
     facts.put("truncated", Boolean.TRUE.equals(difference.get("truncated")));
-    return Answers.json(facts);
+    return ToolAnswer.json(facts);
   }
 
-  private static McpSchema.CallToolResult merge(ToolCall call) {
+  private static ToolAnswer merge(ToolCall call) {
     Arguments arguments = call.arguments();
     String winner = arguments.requiredSandbox("winner_id");
     Map<String, Object> how = new LinkedHashMap<>();
@@ -143,13 +140,13 @@ final class BranchTools {
     facts.put("mode", mode);
     facts.put("applied", !dry);
     if (mode.equals("swap") && !dry) {
-      call.connection().gone(winner);
+      call.caller().gone(winner);
       facts.put("gone", winner);
     } else {
       facts.putAll(lists(report));
       facts.put("conflicts", firstOf(report.get("conflicts")));
     }
-    return Answers.json(facts);
+    return ToolAnswer.json(facts);
   }
 
   /** The paths of each kind, at most so many, and how many there are beyond. */

@@ -29,6 +29,16 @@ final class ClippedText {
     }
   }
 
+  /** The same text with more behind it; this one stays as it is. */
+  ClippedText with(String more) {
+    ClippedText copy = new ClippedText(2 * half);
+    copy.head.append(head);
+    copy.tail.append(tail);
+    copy.length = length;
+    copy.append(more);
+    return copy;
+  }
+
   boolean isEmpty() {
     return length == 0;
   }

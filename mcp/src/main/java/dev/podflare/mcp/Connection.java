@@ -1,140 +1,154 @@
 package dev.podflare.mcp;
 
-import java.time.Duration;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Collectors;
 
 /**
- * One client, from its first word to its last: its calls that run, and the sandbox that is its own.
+ * One client that keeps a session, from its first word to its last: its calls that run, and the
+ * sandbox that is its own.
  *
  * <p>A call that names no sandbox means the connection's own. It is made when it is first needed,
  * is frozen to disk while nothing happens, and is closed with the connection, as are its forks.
  * What a client makes by name, by {@code create_sandbox} or {@code resume}, stays.
  */
-final class Connection implements AutoCloseable {
+final class Connection implements Caller, AutoCloseable {
 
   private static final System.Logger LOG = System.getLogger(Connection.class.getName());
 
-  private static final int MOST_CALLS = 64;
-
-  /** How long calls may take to end when their connection does. */
-  private static final Duration TO_STOP = Duration.ofSeconds(1);
-
   private final ReentrantLock closing = new ReentrantLock();
   private final SandboxCalls calls;
-  private final Map<String, ?> wish;
-  private final Map<Object, RunningCall> running = new ConcurrentHashMap<>();
-  private final Set<String> family = new LinkedHashSet<>();
-  private Optional<String> own = Optional.empty();
+  private final Map<String, ?> options;
+  private final RunningCalls running = new RunningCalls();
+  private final Watcher watcher;
+  private final Set<String> family;
+  private final Set<String> named;
+  private Optional<String> own;
   private boolean closed;
 
   /**
-   * @param wish what its own sandbox is created with
+   * The sandboxes of a connection.
+   *
+   * @param own the one that is meant by a call that names none
+   * @param family what is closed with the connection: its own, and its forks
+   * @param named what the client made by name
    */
-  Connection(SandboxCalls calls, Map<String, ?> wish) {
-    this.calls = calls;
-    this.wish = Map.copyOf(wish);
+  record Sandboxes(Optional<String> own, Set<String> family, Set<String> named) {
+
+    static final Sandboxes NONE = new Sandboxes(Optional.empty(), Set.of(), Set.of());
+
+    Sandboxes {
+      family = Set.copyOf(family);
+      named = Set.copyOf(named);
+    }
   }
 
-  SandboxCalls calls() {
+  /** Hears of each change of a connection's sandboxes, so that it can be written down. */
+  interface Watcher {
+    void changed(Sandboxes sandboxes);
+  }
+
+  /**
+   * @param options what its own sandbox is created with
+   * @param sandboxes those that it has from before a restart of the server
+   */
+  Connection(SandboxCalls calls, Map<String, ?> options, Sandboxes sandboxes, Watcher watcher) {
+    this.calls = calls;
+    this.options = Map.copyOf(options);
+    this.watcher = watcher;
+    family = new LinkedHashSet<>(sandboxes.family());
+    named = new LinkedHashSet<>(sandboxes.named());
+    own = sandboxes.own();
+  }
+
+  /** A new client, whose sandboxes nobody writes down. */
+  Connection(SandboxCalls calls, Map<String, ?> options) {
+    this(calls, options, Sandboxes.NONE, _ -> {});
+  }
+
+  @Override
+  public SandboxCalls calls() {
     return calls;
   }
 
-  // --- its calls ---
-
-  /**
-   * A request has come.
-   *
-   * @throws Failure if too many run already
-   */
-  RunningCall begin(Object id) {
-    if (running.size() >= MOST_CALLS) {
-      throw Failure.of(Trouble.TOO_MANY_CALLS);
-    }
-    RunningCall call = new RunningCall(this, id);
-    running.put(id, call);
-    return call;
+  RunningCalls running() {
+    return running;
   }
 
-  void end(RunningCall call) {
-    running.remove(call.id(), call);
-    call.end();
-  }
-
-  /** The client does not want the answer any more. Unknown ids and late words are nothing. */
-  void cancel(Object id) {
-    RunningCall call = running.get(id);
-    if (call != null) {
-      call.cancel();
-    }
-  }
-
-  /** Whether the client has said that it does not want the answer to this request. */
-  boolean isCancelled(Object id) {
-    RunningCall call = running.get(id);
-    return call != null && call.isCancelled();
-  }
-
-  List<RunningCall> running() {
-    return List.copyOf(running.values());
-  }
-
-  /** All of them together have this time. */
-  private static void awaitEnds(List<RunningCall> calls) {
-    long end = System.nanoTime() + TO_STOP.toNanos();
-    try {
-      for (RunningCall call : calls) {
-        if (!call.awaitEnd(Duration.ofNanos(Math.max(0, end - System.nanoTime())))) {
-          LOG.log(System.Logger.Level.WARNING, "a call did not end within " + TO_STOP);
-        }
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
-  }
-
-  // --- its sandbox ---
-
-  /** The connection's own sandbox. */
-  synchronized String own() {
+  @Override
+  public synchronized String unnamed() {
     if (closed) {
       throw Failure.of(Trouble.OWN_SANDBOX_GONE, "This connection is closed");
     }
     if (own.isEmpty()) {
-      String made = calls.create(wish);
+      String made = calls.create(options);
       own = Optional.of(made);
       family.add(made);
+      tell();
     }
     return own.get();
   }
 
-  /** The connection's own sandbox, if it has one already. */
-  synchronized Optional<String> ownIfAny() {
+  @Override
+  public String unnamedOrNew() {
+    return unnamed();
+  }
+
+  @Override
+  public synchronized Optional<String> unnamedIfAny() {
     return own;
   }
 
-  synchronized boolean isOwn(String sandbox) {
-    return own.equals(Optional.of(sandbox));
+  /** Nothing: the client need not know the id of what is its own. */
+  @Override
+  public Optional<String> news() {
+    return Optional.empty();
   }
 
-  /** A sandbox has got children. */
-  synchronized void forked(String parent, List<String> children) {
+  @Override
+  public synchronized Set<String> ownOf(List<SandboxCalls.Listed> sandboxes) {
+    return sandboxes.stream()
+        .map(SandboxCalls.Listed::id)
+        .filter(id -> family.contains(id) || named.contains(id))
+        .collect(Collectors.toSet());
+  }
+
+  @Override
+  public synchronized void made(String sandbox) {
+    named.add(sandbox);
+    tell();
+  }
+
+  @Override
+  public synchronized void forked(String parent, List<String> children) {
     if (family.contains(parent)) {
       family.addAll(children);
+      tell();
+    } else if (named.contains(parent)) {
+      named.addAll(children);
+      tell();
     }
   }
 
-  /** A sandbox is no more. */
-  synchronized void gone(String sandbox) {
-    family.remove(sandbox);
-    if (isOwn(sandbox)) {
+  @Override
+  public synchronized void gone(String sandbox) {
+    boolean changed = family.remove(sandbox);
+    changed |= named.remove(sandbox);
+    if (own.equals(Optional.of(sandbox))) {
       own = Optional.empty();
+      changed = true;
     }
+    if (changed) {
+      tell();
+    }
+  }
+
+  private void tell() {
+    watcher.changed(new Sandboxes(own, family, named));
   }
 
   /**
@@ -152,9 +166,7 @@ final class Connection implements AutoCloseable {
   }
 
   private void stopAndClose() {
-    List<RunningCall> left = running();
-    left.forEach(RunningCall::cancel);
-    awaitEnds(left);
+    running.stop();
     List<String> sandboxes;
     synchronized (this) {
       closed = true;

@@ -2,7 +2,6 @@ package dev.podflare.mcp;
 
 import dev.podflare.mcp.ToolSpec.Hint;
 import dev.podflare.mcp.ToolSpec.Parameter;
-import io.modelcontextprotocol.spec.McpSchema;
 import java.util.List;
 import java.util.Set;
 
@@ -11,10 +10,6 @@ final class ExecTools {
 
   private static final double DEFAULT_TIMEOUT = 300;
   private static final double MOST_TIMEOUT = 24 * 3600;
-
-  static final String WHICH =
-      "Which sandbox. Leave it out to use this conversation's own, which is made at the first use and"
-          + " keeps its state between calls.";
 
   private static final Parameter TIMEOUT =
       Parameter.number(
@@ -25,7 +20,7 @@ final class ExecTools {
 
   private ExecTools() {}
 
-  static List<ToolSpec> all() {
+  static List<ToolSpec> all(Mode mode) {
     return List.of(
         new ToolSpec(
             "run_python",
@@ -43,7 +38,7 @@ final class ExecTools {
             Set.of(Hint.MEETS_THE_WORLD),
             List.of(
                 Parameter.text("code", "Python source; it may be indented as a whole.").needed(),
-                Parameter.sandbox(WHICH),
+                mode.sandboxOrNew(),
                 TIMEOUT),
             call -> run(call, "python", call.arguments().requiredText("code"))),
         new ToolSpec(
@@ -60,7 +55,7 @@ final class ExecTools {
             Set.of(Hint.MEETS_THE_WORLD),
             List.of(
                 Parameter.text("command", "What bash runs.").needed(),
-                Parameter.sandbox(WHICH),
+                mode.sandboxOrNew(),
                 TIMEOUT),
             call -> run(call, "bash", command(call.arguments()))));
   }
@@ -72,16 +67,16 @@ final class ExecTools {
         : arguments.requiredText("code");
   }
 
-  private static McpSchema.CallToolResult run(ToolCall call, String language, String text) {
+  private static ToolAnswer run(ToolCall call, String language, String text) {
     double timeout =
         call.arguments().number("timeout_seconds", 0.1, MOST_TIMEOUT).orElse(DEFAULT_TIMEOUT);
-    String sandbox = call.sandbox();
+    String sandbox = call.sandboxOrNew();
     Transcript transcript = new Transcript();
     call.running().stoppedBy(() -> call.calls().interrupt(sandbox, transcript.exec()));
     try (var _ = Heartbeat.of(call, transcript)) {
       SandboxCalls.Exit exit =
           call.calls().run(sandbox, new SandboxCalls.Code(language, text, timeout), transcript);
-      return transcript.answer(sandbox, exit);
+      return transcript.answer(sandbox, exit, call.caller().news());
     }
   }
 }

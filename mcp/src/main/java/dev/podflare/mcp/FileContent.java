@@ -1,6 +1,5 @@
 package dev.podflare.mcp;
 
-import io.modelcontextprotocol.spec.McpSchema;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
@@ -44,20 +43,19 @@ record FileContent(String path, byte[] bytes) {
   }
 
   /** A picture as a picture, text as text, and anything else in base64. */
-  McpSchema.Content forModel() {
+  ToolAnswer.Part forModel() {
     if (PICTURES.containsKey(ending())) {
-      return McpSchema.ImageContent.builder(base64(), mimeType()).build();
+      return new ToolAnswer.Picture(mimeType(), base64());
     }
-    return Answers.textContent(text().orElseGet(this::base64));
+    return new ToolAnswer.Text(text().orElseGet(this::base64));
   }
 
   /** As the contents of a resource. */
-  McpSchema.ResourceContents asResource(String uri) {
+  FileResources.Contents asResource(String uri) {
     Optional<String> text = PICTURES.containsKey(ending()) ? Optional.empty() : text();
-    return text.<McpSchema.ResourceContents>map(whole ->
-            McpSchema.TextResourceContents.builder(uri, whole).mimeType(mimeType()).build())
-        .orElseGet(() ->
-            McpSchema.BlobResourceContents.builder(uri, base64()).mimeType(mimeType()).build());
+    return text.<FileResources.Contents>map(
+            whole -> new FileResources.TextContents(uri, mimeType(), whole))
+        .orElseGet(() -> new FileResources.BinaryContents(uri, mimeType(), base64()));
   }
 
   String base64() {

@@ -1,8 +1,5 @@
 package dev.podflare.mcp;
 
-import io.modelcontextprotocol.spec.McpError;
-import io.modelcontextprotocol.spec.McpSchema;
-import io.modelcontextprotocol.util.McpUriTemplateManager;
 import java.net.URLDecoder;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
@@ -10,63 +7,97 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
  * The files of sandboxes as resources, which a client's user can look at and attach. Each has the
- * address {@code podflare://sandboxes/ID/files/PATH}; the id {@code own} is the connection's own
- * sandbox, and the path of a directory gives its list.
+ * address {@code podflare://sandboxes/ID/files/PATH}; in a session the id {@code own} is the
+ * client's own sandbox, and the path of a directory gives its list.
  */
 final class FileResources {
 
-  private static final String TEMPLATE = "podflare://sandboxes/{sandbox_id}/files/{+path}";
+  static final String TEMPLATE = "podflare://sandboxes/{sandbox_id}/files/{+path}";
+  static final String TEMPLATE_NAME = "sandbox-file";
+  static final String TEMPLATE_TITLE = "A file in a sandbox";
+
   private static final Pattern ADDRESS =
       Pattern.compile("podflare://sandboxes/(sbx_[0-9a-f]{32}|own)/files/(.*)");
 
-  /** What is listed of the connection's own sandbox. */
+  /** What is listed of a sandbox. */
   private static final String HOME = "/root";
 
   private static final int MOST_LISTED = 200;
+  private static final int MOST_SANDBOXES = 50;
 
   private static final JsonMapper JSON = JsonMapper.shared();
 
   private FileResources() {}
 
-  static McpSchema.ResourceTemplate template() {
-    return McpSchema.ResourceTemplate.builder(TEMPLATE, "sandbox-file")
-        .title("A file in a sandbox")
-        .description(
-            "A file or directory of a sandbox, up to 6 MB. sandbox_id is an id, or own for this"
-                + " connection's own sandbox; path is absolute, without its first slash.")
-        .build();
+  /**
+   * A file or directory that a client can read.
+   *
+   * @param size in bytes; null if it has none
+   */
+  record Listed(String address, String name, @Nullable Long size) {}
+
+  /** What stands at an address. */
+  sealed interface Contents {
+    String address();
+
+    String mimeType();
   }
 
-  /** The files in the home of the connection's own sandbox; none if it has no sandbox yet. */
-  static McpSchema.ListResourcesResult list(Connection connection) {
-    List<McpSchema.Resource> resources = new ArrayList<>();
-    connection
-        .ownIfAny()
+  record TextContents(String address, String mimeType, String text) implements Contents {}
+
+  record BinaryContents(String address, String mimeType, String base64) implements Contents {}
+
+  static String templateDescription(Mode mode) {
+    return "A file or directory of a sandbox, up to 6 MB. sandbox_id is an id"
+        + mode.words(", or own for this connection's own sandbox", "")
+        + "; path is absolute, without its first slash.";
+  }
+
+  /** In a session, the files in the home of the client's own sandbox; none if it has none yet. */
+  static List<Listed> filesOfOwn(Caller caller) {
+    List<Listed> files = new ArrayList<>();
+    caller
+        .unnamedIfAny()
         .ifPresent(sandbox -> {
-          if (connection.calls().list(sandbox, HOME).get("entries") instanceof List<?> entries) {
+          if (caller.calls().list(sandbox, HOME).get("entries") instanceof List<?> entries) {
             for (Object entry : entries) {
-              resource(entry).filter(_ -> resources.size() < MOST_LISTED).ifPresent(resources::add);
+              file(entry).filter(_ -> files.size() < MOST_LISTED).ifPresent(files::add);
             }
           }
         });
-    return McpSchema.ListResourcesResult.builder(resources).build();
+    return files;
   }
 
-  private static Optional<McpSchema.Resource> resource(Object entry) {
+  /** Without a session, the home directories of the caller's sandboxes. */
+  static List<Listed> homes(Caller caller) {
+    List<SandboxCalls.Listed> open = caller.calls().sandboxes(1000);
+    Set<String> own = caller.ownOf(open);
+    return open.reversed().stream()
+        .map(SandboxCalls.Listed::id)
+        .filter(own::contains)
+        .limit(MOST_SANDBOXES)
+        .map(id -> new Listed(address(id, HOME), HOME + " of " + id, null))
+        .toList();
+  }
+
+  private static Optional<Listed> file(Object entry) {
     if (entry instanceof Map<?, ?> fields
         && fields.get("name") instanceof String name
         && "file".equals(fields.get("type"))
         && !name.startsWith(".")) {
       return Optional.of(
-          McpSchema.Resource.builder(address("own", HOME + "/" + name), name)
-              .size(fields.get("size") instanceof Number size ? size.longValue() : null)
-              .build());
+          new Listed(
+              address("own", HOME + "/" + name),
+              name,
+              fields.get("size") instanceof Number size ? size.longValue() : null));
     }
     return Optional.empty();
   }
@@ -79,44 +110,33 @@ final class FileResources {
     return "podflare://sandboxes/" + sandbox + "/files/" + encoded;
   }
 
-  /**
-   * @throws McpError if there is no such file
-   */
-  static McpSchema.ReadResourceResult read(Connection connection, String address) {
-    Matcher matcher = ADDRESS.matcher(address);
-    try {
-      if (!matcher.matches()) {
-        throw Failure.of(
-            Trouble.FILE_NOT_FOUND, "This is no address of a file: it must look like " + TEMPLATE);
-      }
-      String id = matcher.group(1);
-      String path = "/" + decoded(matcher.group(2));
-      String sandbox = id.equals("own") ? connection.own() : id;
-      return McpSchema.ReadResourceResult.builder(
-              List.of(contents(connection.calls(), sandbox, path, address)))
-          .build();
-    } catch (Failure e) {
-      int code =
-          e.code().endsWith("_not_found")
-              ? McpSchema.ErrorCodes.RESOURCE_NOT_FOUND
-              : McpSchema.ErrorCodes.INTERNAL_ERROR;
-      throw McpError.builder(code).message(e.forModel()).data(Map.of("uri", address)).build();
-    }
+  /** Whether an address is a file's, whatever stands there. */
+  static Optional<Matcher> parts(String address) {
+    return Optional.of(ADDRESS.matcher(address)).filter(Matcher::matches);
   }
 
-  private static McpSchema.ResourceContents contents(
-      SandboxCalls calls, String sandbox, String path, String address) {
+  /**
+   * @throws Failure if there is no such file
+   */
+  static Contents read(Caller caller, String address) {
+    Matcher matcher =
+        parts(address)
+            .orElseThrow(() ->
+                Failure.of(
+                    Trouble.FILE_NOT_FOUND,
+                    "This is no address of a file: it must look like " + TEMPLATE));
+    String id = matcher.group(1);
+    String path = "/" + decoded(matcher.group(2));
+    String sandbox = id.equals("own") ? caller.unnamed() : id;
     try {
-      return new FileContent(path, calls.download(sandbox, path, FileTools.MOST_BYTES))
+      return new FileContent(path, caller.calls().download(sandbox, path, FileTools.MOST_BYTES))
           .asResource(address);
     } catch (Failure e) {
       if (!e.code().equals(Trouble.IS_A_DIRECTORY.code())) {
         throw e;
       }
-      return McpSchema.TextResourceContents.builder(
-              address, JSON.writeValueAsString(calls.list(sandbox, path)))
-          .mimeType("application/json")
-          .build();
+      return new TextContents(
+          address, "application/json", JSON.writeValueAsString(caller.calls().list(sandbox, path)));
     }
   }
 
@@ -125,35 +145,6 @@ final class FileResources {
       return URLDecoder.decode(path.replace("+", "%2B"), StandardCharsets.UTF_8);
     } catch (IllegalArgumentException e) {
       throw Failure.of(Trouble.INVALID_PATH, "The path in this address is badly percent-encoded");
-    }
-  }
-
-  /**
-   * How the SDK finds the template that an address belongs to; its own takes no slash in a path.
-   */
-  record Addresses(String template) implements McpUriTemplateManager {
-
-    @Override
-    public List<String> getVariableNames() {
-      return isUriTemplate(template) ? List.of("sandbox_id", "path") : List.of();
-    }
-
-    @Override
-    public Map<String, String> extractVariableValues(String address) {
-      Matcher matcher = ADDRESS.matcher(address);
-      return matcher.matches()
-          ? Map.of("sandbox_id", matcher.group(1), "path", matcher.group(2))
-          : Map.of();
-    }
-
-    @Override
-    public boolean matches(String address) {
-      return isUriTemplate(template) ? address.startsWith("podflare://") : template.equals(address);
-    }
-
-    @Override
-    public boolean isUriTemplate(String text) {
-      return text.contains("{");
     }
   }
 }

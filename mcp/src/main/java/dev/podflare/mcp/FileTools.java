@@ -2,7 +2,6 @@ package dev.podflare.mcp;
 
 import dev.podflare.mcp.ToolSpec.Hint;
 import dev.podflare.mcp.ToolSpec.Parameter;
-import io.modelcontextprotocol.spec.McpSchema;
 import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.LinkedHashMap;
@@ -21,7 +20,7 @@ final class FileTools {
 
   private FileTools() {}
 
-  static List<ToolSpec> all() {
+  static List<ToolSpec> all(Mode mode) {
     return List.of(
         new ToolSpec(
             "upload",
@@ -37,7 +36,7 @@ final class FileTools {
                 Parameter.text("content", "The file's text, in UTF-8."),
                 Parameter.text(
                     "content_base64", "The file's bytes in base64, in place of content."),
-                Parameter.sandbox(ExecTools.WHICH)),
+                mode.sandboxOrNew()),
             FileTools::upload),
         new ToolSpec(
             "download",
@@ -51,23 +50,25 @@ final class FileTools {
             List.of(
                 Parameter.text("path", "Which; a relative path begins at /root.").needed(),
                 Parameter.oneOf("encoding", FORMS, "Default auto."),
-                Parameter.sandbox(ExecTools.WHICH)),
+                mode.sandbox("Which sandbox")),
             FileTools::download));
   }
 
-  private static McpSchema.CallToolResult upload(ToolCall call) {
+  private static ToolAnswer upload(ToolCall call) {
     Arguments arguments = call.arguments();
     String path = arguments.requiredPath("path");
     byte[] content = content(arguments);
     if (content.length > MOST_BYTES) {
       throw Failure.of(Trouble.FILE_TOO_LARGE);
     }
-    String sandbox = call.sandbox();
+    String sandbox = call.sandboxOrNew();
     call.calls().upload(sandbox, path, content);
     Map<String, Object> facts = new LinkedHashMap<>();
     facts.put("path", path);
     facts.put("bytes", content.length);
-    return Answers.json(facts);
+    facts.put("sandbox_id", sandbox);
+    call.caller().news().ifPresent(news -> facts.put("note", news));
+    return ToolAnswer.json(facts);
   }
 
   private static byte[] content(Arguments arguments) {
@@ -86,25 +87,22 @@ final class FileTools {
     }
   }
 
-  private static McpSchema.CallToolResult download(ToolCall call) {
+  private static ToolAnswer download(ToolCall call) {
     Arguments arguments = call.arguments();
     String path = arguments.requiredPath("path");
     String form = arguments.oneOf("encoding", FORMS).orElse("auto");
     String sandbox = call.sandbox();
     FileContent file = new FileContent(path, call.calls().download(sandbox, path, MOST_BYTES));
-    McpSchema.Content content =
+    ToolAnswer.Part part =
         switch (form) {
-          case "base64" -> Answers.textContent(file.base64());
-          case "text" -> Answers.textContent(file.lenientText());
+          case "base64" -> new ToolAnswer.Text(file.base64());
+          case "text" -> new ToolAnswer.Text(file.lenientText());
           default -> file.forModel();
         };
     Map<String, Object> facts = new LinkedHashMap<>();
     facts.put("path", path);
     facts.put("bytes", file.bytes().length);
     facts.put("mime_type", file.mimeType());
-    return McpSchema.CallToolResult.builder(List.of(content))
-        .isError(false)
-        .meta(Answers.meta(facts))
-        .build();
+    return new ToolAnswer(List.of(part), false, facts, Optional.empty());
   }
 }

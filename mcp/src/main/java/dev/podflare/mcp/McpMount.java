@@ -9,23 +9,24 @@ import io.modelcontextprotocol.spec.McpError;
 import io.modelcontextprotocol.spec.McpSchema;
 import io.modelcontextprotocol.spec.McpStreamableServerSession;
 import io.modelcontextprotocol.spec.McpStreamableServerTransportProvider;
-import io.modelcontextprotocol.spec.ProtocolVersions;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.http.HttpClient;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.util.LinkedHashMap;
+import java.time.InstantSource;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 
 /**
- * The tools at {@code /mcp} of a server, by the protocol's streamable HTTP.
+ * The tools at {@code /mcp} of a server, by the protocol's streamable HTTP: each request for itself
+ * (from version 2026-07-28 on), and in sessions (before).
  *
  * <p>It calls the server that it stands in as any client does, with the key of whoever calls. So
  * what a key may do, what is too much, and what an error says is decided in one place.
@@ -37,34 +38,46 @@ public final class McpMount implements Mount, AutoCloseable {
 
   private static final String PATH = "/mcp";
 
+  private static final String STATELESS_VERSION =
+      io.modelcontextprotocol.modern.McpSchema.LATEST_PROTOCOL_VERSION;
+
   private static final int MOST_SESSIONS_OF_ONE_KEY = 100;
   private static final Duration IDLE_LIMIT = Duration.ofHours(12);
 
-  private static final List<String> VERSIONS =
-      List.of(
-          ProtocolVersions.MCP_2024_11_05,
-          ProtocolVersions.MCP_2025_03_26,
-          ProtocolVersions.MCP_2025_06_18,
-          ProtocolVersions.MCP_2025_11_25);
+  /** A client's name and capabilities are a few hundred; this is written down for each session. */
+  private static final int MOST_KEPT_OF_CLIENT = 16 * 1024;
+
+  /**
+   * Where a web page may be from that calls this server, such as a client's own on this machine.
+   */
+  private static final Pattern LOOPBACK =
+      Pattern.compile(
+          "https?://(localhost|127(\\.[0-9]{1,3}){3}|\\[::1\\])(:[0-9]{1,5})?",
+          Pattern.CASE_INSENSITIVE);
 
   private static final TypeRef<McpSchema.InitializeRequest> INITIALIZE = new TypeRef<>() {};
 
   private final HttpClient http = RestCalls.client();
   private final HttpSessions sessions;
   private final Provider provider = new Provider();
+  private final StatelessHttp stateless;
 
   McpMount(HttpSessions sessions, String version) {
     this.sessions = sessions;
-    ToolServer.start(provider, version);
+    SessionServer.start(provider, version);
+    stateless = new StatelessHttp(new StatelessServer(version), http);
   }
 
   /**
    * Ready to be mounted.
    *
    * @param version what clients are told
+   * @param store where sessions are kept
+   * @param clock by which they grow old
    */
-  public static McpMount ofVersion(String version) {
-    return new McpMount(new HttpSessions(MOST_SESSIONS_OF_ONE_KEY, IDLE_LIMIT), version);
+  public static McpMount of(String version, SessionStore store, InstantSource clock) {
+    return new McpMount(
+        new HttpSessions(MOST_SESSIONS_OF_ONE_KEY, IDLE_LIMIT, store, clock), version);
   }
 
   @Override
@@ -77,61 +90,54 @@ public final class McpMount implements Mount, AutoCloseable {
     return Set.of("POST", "DELETE");
   }
 
-  /**
-   * What the HTTP layer of the protocol refuses, as a JSON-RPC error that belongs to no request.
-   */
-  private static final class Refused extends Exception {
-    private static final long serialVersionUID = 1L;
-
-    private final int status;
-    private final int code;
-
-    Refused(int status, int code, String message) {
-      super(message, null, false, false);
-      this.status = status;
-      this.code = code;
-    }
-
-    void answer(MountedCall call) throws IOException {
-      Map<String, Object> error = new LinkedHashMap<>();
-      error.put("code", code);
-      error.put("message", String.valueOf(getMessage()));
-      Map<String, Object> body = new LinkedHashMap<>();
-      body.put("jsonrpc", "2.0");
-      body.put("id", null);
-      body.put("error", error);
-      call.answer(
-          status, Map.of("Content-Type", AnswerChannel.JSON), Json.MAPPER.writeValueAsBytes(body));
-    }
-  }
-
   @Override
   public void answer(MountedCall call) throws Exception {
     try {
       if (call.method().equals("DELETE")) {
-        sessions.close(session(call));
+        sessions.end(session(call));
         call.answer(204, Map.of(), new byte[0]);
       } else {
         post(call);
       }
-    } catch (Refused e) {
+    } catch (RefusedException e) {
       e.answer(call);
     }
   }
 
-  private void post(MountedCall call) throws Refused, IOException {
+  private void post(MountedCall call) throws RefusedException, IOException {
     requireForm(call);
-    McpSchema.JSONRPCMessage message = message(call.body(Json.MAX_MESSAGE_BYTES));
-    if (message instanceof McpSchema.JSONRPCRequest request
-        && request.method().equals(McpSchema.METHOD_INITIALIZE)) {
-      initialize(call, request);
+    String body = new String(call.body(Json.MAX_MESSAGE_BYTES), StandardCharsets.UTF_8);
+    Optional<String> version = call.header(HttpHeaders.PROTOCOL_VERSION);
+    boolean ofSessions = version.isEmpty() || SessionServer.VERSIONS.contains(version.get());
+    boolean inSession =
+        call.header(HttpHeaders.MCP_SESSION_ID).isPresent()
+            && !version.equals(Optional.of(STATELESS_VERSION));
+    McpSchema.JSONRPCMessage message = message(body, ofSessions || inSession);
+    if (message == null) {
+      stateless.answer(call, body);
       return;
+    }
+    if (message instanceof McpSchema.JSONRPCRequest request) {
+      if (StatelessServer.isFor(request.method(), request.params())) {
+        stateless.answer(call, body);
+        return;
+      }
+      if (request.method().equals(McpSchema.METHOD_INITIALIZE)) {
+        initialize(call, request);
+        return;
+      }
+    }
+    if (!ofSessions) {
+      throw RefusedException.invalid(
+          "The protocol version in the header is not one that has sessions; these are: "
+              + String.join(", ", SessionServer.VERSIONS)
+              + ".");
     }
     HttpSessions.Session session = session(call);
     switch (message) {
       case McpSchema.JSONRPCRequest request -> answer(call, session, request);
       case McpSchema.JSONRPCNotification notification -> {
-        if (!Requests.cancels(session.connection(), notification)) {
+        if (!Requests.cancels(session.connection().running(), notification)) {
           session.protocol().accept(notification).block();
         }
         call.answer(202, Map.of(), new byte[0]);
@@ -140,7 +146,28 @@ public final class McpMount implements Mount, AutoCloseable {
         acceptLateAnswer(session, response);
         call.answer(202, Map.of(), new byte[0]);
       }
-      default -> throw invalid("This is no request, notification or response.");
+      default -> throw RefusedException.invalid("This is no request, notification or response.");
+    }
+  }
+
+  /**
+   * The body as a message of the versions that have sessions; null if its headers say that it is of
+   * none of them, and {@code initialize} does not say otherwise.
+   */
+  private static McpSchema.@Nullable JSONRPCMessage message(String body, boolean ofSessions)
+      throws RefusedException {
+    try {
+      McpSchema.JSONRPCMessage message = McpSchema.deserializeJsonRpcMessage(Json.MAPPER, body);
+      boolean begins =
+          message instanceof McpSchema.JSONRPCRequest request
+              && request.method().equals(McpSchema.METHOD_INITIALIZE);
+      return ofSessions || begins ? message : null;
+    } catch (IOException | RuntimeException e) {
+      if (!ofSessions) {
+        return null;
+      }
+      throw new RefusedException(
+          400, McpSchema.ErrorCodes.PARSE_ERROR, "The body is not one JSON-RPC message.");
     }
   }
 
@@ -151,31 +178,54 @@ public final class McpMount implements Mount, AutoCloseable {
   }
 
   private void initialize(MountedCall call, McpSchema.JSONRPCRequest request)
-      throws Refused, IOException {
+      throws RefusedException, IOException {
     McpStreamableServerSession.McpStreamableServerSessionInit begun;
     McpSchema.InitializeResult result;
+    McpSchema.InitializeRequest asked;
     try {
-      begun =
-          provider.factory().startSession(Json.MAPPER.convertValue(request.params(), INITIALIZE));
+      asked = Json.MAPPER.convertValue(request.params(), INITIALIZE);
+      begun = provider.factory().startSession(asked);
       result = begun.initResult().block();
     } catch (RuntimeException e) {
-      throw new Refused(
+      throw new RefusedException(
           400,
           McpSchema.ErrorCodes.INVALID_PARAMS,
           "The parameters of initialize are not as the protocol says.");
     }
-    Connection connection =
-        new Connection(
-            new RestCalls(http, url(call.reachedAt()), call.key()), OwnSandbox.wish(Map.of()));
-    sessions.add(new HttpSessions.Session(begun.session(), connection, call.owner()));
+    String kept = Json.MAPPER.writeValueAsString(asked);
+    if (kept.length() > MOST_KEPT_OF_CLIENT) {
+      throw new RefusedException(
+          400,
+          McpSchema.ErrorCodes.INVALID_PARAMS,
+          "The parameters of initialize are longer than " + MOST_KEPT_OF_CLIENT + " characters.");
+    }
+    String id = sessions.begin(call.owner(), kept, begun.session(), connectionOf(call));
     call.answer(
         200,
-        Map.of(
-            "Content-Type",
-            AnswerChannel.JSON,
-            HttpHeaders.MCP_SESSION_ID,
-            begun.session().getId()),
+        Map.of("Content-Type", AnswerChannel.JSON, HttpHeaders.MCP_SESSION_ID, id),
         Json.MAPPER.writeValueAsBytes(McpSchema.JSONRPCResponse.result(request.id(), result)));
+  }
+
+  private HttpSessions.NewConnection connectionOf(MountedCall call) {
+    RestCalls calls = new RestCalls(http, ServerAccess.to(url(call.reachedAt()), call.key()));
+    return (sandboxes, watcher) ->
+        new Connection(calls, OwnSandbox.ofSession(Map.of()), sandboxes, watcher);
+  }
+
+  /** A session as its client left it, when the server was another process. */
+  private McpStreamableServerSession revived(String initialize) {
+    try {
+      var begun = provider.factory().startSession(Json.MAPPER.readValue(initialize, INITIALIZE));
+      var _ = begun.initResult().block();
+      begun
+          .session()
+          .accept(
+              new McpSchema.JSONRPCNotification(McpSchema.METHOD_NOTIFICATION_INITIALIZED, null))
+          .block();
+      return begun.session();
+    } catch (IOException e) {
+      throw new IllegalStateException("a session was written down that can't be read", e);
+    }
   }
 
   private static void answer(
@@ -183,7 +233,8 @@ public final class McpMount implements Mount, AutoCloseable {
       throws IOException {
     RunningCall running;
     try {
-      running = session.connection().begin(Requests.key(request.id()));
+      running =
+          session.connection().running().begin(Requests.key(request.id()), session.connection());
     } catch (Failure e) {
       call.answer(
           200,
@@ -191,52 +242,59 @@ public final class McpMount implements Mount, AutoCloseable {
           Json.MAPPER.writeValueAsBytes(Requests.tooMany(request.id(), e)));
       return;
     }
-    AnswerChannel channel = new AnswerChannel(call, running);
+    AnswerChannel channel = new AnswerChannel(call, running, AnswerChannel.Departure.RUNS_ON);
     try {
       Optional<McpSchema.JSONRPCResponse> known =
           Requests.answeredHere(session.connection(), request);
       if (known.isPresent()) {
-        channel.send(known.get());
+        channel.answer(200, known.get());
       } else {
         channel.keepAlive();
         session
             .protocol()
-            .responseStream(channel)
+            .responseStream(new SessionTransport(channel))
             .handle(request)
             .contextWrite(
-                context -> context.put(McpTransportContext.KEY, ToolServer.context(running)))
+                context -> context.put(McpTransportContext.KEY, SessionServer.context(running)))
             .block();
       }
     } finally {
-      session.connection().end(running);
+      session.connection().running().end(running);
       session.used();
     }
     channel.finish();
   }
 
-  private HttpSessions.Session session(MountedCall call) throws Refused {
+  private HttpSessions.Session session(MountedCall call) throws RefusedException {
     Optional<String> id = call.header(HttpHeaders.MCP_SESSION_ID);
     if (id.isEmpty()) {
-      throw new Refused(
-          400,
-          McpSchema.ErrorCodes.INVALID_REQUEST,
+      throw RefusedException.invalid(
           "The header Mcp-Session-Id is missing. Send initialize first, and then the id that its"
-              + " answer tells.");
+              + " answer tells; or speak version "
+              + STATELESS_VERSION
+              + ", which has no sessions.");
     }
     return sessions
-        .find(id.get(), call.owner())
+        .find(id.get(), call.owner(), this::revived, connectionOf(call))
         .orElseThrow(() ->
-            new Refused(
+            new RefusedException(
                 404,
                 McpSchema.ErrorCodes.INVALID_REQUEST,
-                "There is no such session: it was ended, was idle for too long, or the server was"
-                    + " restarted. Send initialize again."));
+                "There is no such session: it was ended, was idle for too long, or is another"
+                    + " key's. Send initialize again."));
   }
 
-  private static void requireForm(MountedCall call) throws Refused {
+  private static void requireForm(MountedCall call) throws RefusedException {
+    if (call.header("Origin").filter(origin -> !LOOPBACK.matcher(origin).matches()).isPresent()) {
+      throw new RefusedException(
+          403,
+          McpSchema.ErrorCodes.INVALID_REQUEST,
+          "Web pages of other machines may not call this server (their address is in the header"
+              + " Origin).");
+    }
     String type = call.header("Content-Type").orElse("").toLowerCase(Locale.ROOT);
     if (!type.split(";", 2)[0].strip().equals(AnswerChannel.JSON)) {
-      throw new Refused(
+      throw new RefusedException(
           415,
           McpSchema.ErrorCodes.INVALID_REQUEST,
           "The body's Content-Type must be application/json.");
@@ -244,35 +302,14 @@ public final class McpMount implements Mount, AutoCloseable {
     String accept = call.header("Accept").orElse("*/*").toLowerCase(Locale.ROOT);
     boolean both = accept.contains(AnswerChannel.JSON) && accept.contains(AnswerChannel.EVENTS);
     if (!both && !accept.contains("*/*")) {
-      throw new Refused(
+      throw new RefusedException(
           406,
           McpSchema.ErrorCodes.INVALID_REQUEST,
           "The header Accept must name both application/json and text/event-stream.");
     }
-    Optional<String> version = call.header(HttpHeaders.PROTOCOL_VERSION);
-    if (version.isPresent() && !VERSIONS.contains(version.get())) {
-      throw invalid(
-          "The protocol version in the header is not known here; these are: "
-              + String.join(", ", VERSIONS)
-              + ".");
-    }
   }
 
-  private static McpSchema.JSONRPCMessage message(byte[] body) throws Refused {
-    try {
-      return McpSchema.deserializeJsonRpcMessage(
-          Json.MAPPER, new String(body, StandardCharsets.UTF_8));
-    } catch (IOException | RuntimeException e) {
-      throw new Refused(
-          400, McpSchema.ErrorCodes.PARSE_ERROR, "The body is not one JSON-RPC message.");
-    }
-  }
-
-  private static Refused invalid(String message) {
-    return new Refused(400, McpSchema.ErrorCodes.INVALID_REQUEST, message);
-  }
-
-  private static String url(InetSocketAddress address) {
+  static String url(InetSocketAddress address) {
     String host = address.getAddress().getHostAddress().replaceFirst("%.*", "");
     return "http://" + (host.contains(":") ? "[" + host + "]" : host) + ":" + address.getPort();
   }
@@ -303,7 +340,7 @@ public final class McpMount implements Mount, AutoCloseable {
 
     @Override
     public List<String> protocolVersions() {
-      return VERSIONS;
+      return SessionServer.VERSIONS;
     }
 
     @Override

@@ -11,7 +11,7 @@ final class Requests {
   private static final String CANCELLED = "notifications/cancelled";
 
   /** JSON-RPC leaves these numbers to servers. */
-  private static final int TOO_MANY = -32000;
+  static final int TOO_MANY = -32000;
 
   private Requests() {}
 
@@ -20,12 +20,12 @@ final class Requests {
    *
    * @return whether it was one
    */
-  static boolean cancels(Connection connection, McpSchema.JSONRPCNotification notification) {
+  static boolean cancels(RunningCalls running, McpSchema.JSONRPCNotification notification) {
     if (!notification.method().equals(CANCELLED)) {
       return false;
     }
     if (notification.params() instanceof Map<?, ?> params && params.get("requestId") != null) {
-      connection.cancel(key(params.get("requestId")));
+      running.cancel(key(params.get("requestId")));
     }
     return true;
   }
@@ -35,16 +35,30 @@ final class Requests {
     return id instanceof Number number ? (Object) number.longValue() : id;
   }
 
-  /** The answer to a request that the SDK would answer the same to everybody. */
-  static Optional<JSONRPCResponse> answeredHere(
-      Connection connection, McpSchema.JSONRPCRequest request) {
-    if (!request.method().equals(McpSchema.METHOD_RESOURCES_LIST)) {
-      return Optional.empty();
-    }
+  /** The answer to a request of a session that the SDK would answer wrongly or to all the same. */
+  static Optional<JSONRPCResponse> answeredHere(Caller caller, McpSchema.JSONRPCRequest request) {
+    return switch (request.method()) {
+      case McpSchema.METHOD_RESOURCES_LIST -> Optional.of(resources(caller, request.id()));
+      // The SDK does not say which tool is unknown.
+      case McpSchema.METHOD_TOOLS_CALL ->
+          request.params() instanceof Map<?, ?> params
+                  && params.get("name") instanceof String name
+                  && SessionServer.TOOLS.find(name).isEmpty()
+              ? Optional.of(
+                  error(
+                      request.id(),
+                      McpSchema.ErrorCodes.INVALID_PARAMS,
+                      SessionServer.TOOLS.noSuchTool(name)))
+              : Optional.empty();
+      default -> Optional.empty();
+    };
+  }
+
+  private static JSONRPCResponse resources(Caller caller, Object id) {
     try {
-      return Optional.of(JSONRPCResponse.result(request.id(), FileResources.list(connection)));
+      return JSONRPCResponse.result(id, SessionServer.resources(caller));
     } catch (Failure e) {
-      return Optional.of(error(request.id(), McpSchema.ErrorCodes.INTERNAL_ERROR, e.forModel()));
+      return error(id, McpSchema.ErrorCodes.INTERNAL_ERROR, e.forModel());
     }
   }
 

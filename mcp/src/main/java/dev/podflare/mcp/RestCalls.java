@@ -12,6 +12,8 @@ import java.net.http.HttpRequest.BodyPublisher;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
+import java.net.http.HttpTimeoutException;
+import java.nio.channels.UnresolvedAddressException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -44,18 +46,15 @@ final class RestCalls implements SandboxCalls {
   private static final int MAX_ANSWER_BYTES = 32 << 20;
 
   private final HttpClient http;
-  private final String server;
-  private final String key;
+  private final ServerAccess access;
 
   /**
    * @param http shared, so that connections are
-   * @param server such as http://127.0.0.1:7070
-   * @param key empty if the server asks for none
+   * @param access asked at each call, so that a server that is started late is found
    */
-  RestCalls(HttpClient http, String server, String key) {
+  RestCalls(HttpClient http, ServerAccess access) {
     this.http = http;
-    this.server = server.replaceAll("/+$", "");
-    this.key = key;
+    this.access = access;
   }
 
   /**
@@ -79,8 +78,24 @@ final class RestCalls implements SandboxCalls {
   }
 
   @Override
-  public List<Map<String, Object>> sandboxes(int atMost) {
-    return JSON.convertValue(get("/v1/sandboxes?limit=" + atMost).path("sandboxes"), OBJECTS);
+  public List<Listed> sandboxes(int atMost) {
+    List<Listed> listed = new ArrayList<>();
+    for (JsonNode sandbox : get("/v1/sandboxes?limit=" + atMost).path("sandboxes")) {
+      Map<String, String> marks = new HashMap<>();
+      sandbox.path("metadata").forEachEntry((name, value) -> marks.put(name, value.asString("")));
+      listed.add(
+          new Listed(
+              sandbox.path("id").asString(""),
+              sandbox.path("parent").asStringOpt(),
+              marks,
+              JSON.convertValue(sandbox, OBJECT)));
+    }
+    return listed;
+  }
+
+  @Override
+  public List<Map<String, Object>> templates() {
+    return JSON.convertValue(get("/v1/templates").path("templates"), OBJECTS);
   }
 
   @Override
@@ -234,6 +249,11 @@ final class RestCalls implements SandboxCalls {
     return post("/v1/spaces/" + encoded(space) + "/resume", Map.of()).path("id").asString();
   }
 
+  @Override
+  public void deleteSpace(String space) {
+    call(request("/v1/spaces/" + encoded(space)).DELETE().timeout(CALL_LIMIT));
+  }
+
   private JsonNode get(String path) {
     return call(request(path).GET().timeout(CALL_LIMIT));
   }
@@ -266,10 +286,21 @@ final class RestCalls implements SandboxCalls {
   }
 
   private HttpResponse<InputStream> send(HttpRequest.Builder request) {
+    HttpRequest built = request.build();
     try {
-      return http.send(request.build(), BodyHandlers.ofInputStream());
-    } catch (HttpConnectTimeoutException | ConnectException e) {
-      throw unreachable(e);
+      return http.send(built, BodyHandlers.ofInputStream());
+    } catch (HttpConnectTimeoutException e) {
+      throw unreachable(built, "no connection within " + CONNECT_LIMIT.toSeconds() + " s");
+    } catch (ConnectException e) {
+      throw unreachable(
+          built,
+          e.getCause() instanceof UnresolvedAddressException
+              ? "its name is not known"
+              : "nothing listens there");
+    } catch (HttpTimeoutException e) {
+      throw Failure.of(
+          Trouble.OUTCOME_UNKNOWN,
+          "The server gave no answer within " + CALL_LIMIT.toMinutes() + " minutes");
     } catch (IOException e) {
       throw Failure.of(Trouble.OUTCOME_UNKNOWN);
     } catch (InterruptedException e) {
@@ -303,20 +334,47 @@ final class RestCalls implements SandboxCalls {
         told.path("hint").asString("Ask the user whether the address is a Podflare server's."));
   }
 
-  private Failure unreachable(Exception cause) {
+  private static Failure unreachable(HttpRequest request, String reason) {
+    URI server = request.uri();
     return Failure.of(
         Trouble.SERVER_UNREACHABLE,
-        "The Podflare server at " + server + " can't be reached (" + reason(cause) + ")");
+        "The Podflare server at "
+            + server.getScheme()
+            + "://"
+            + server.getRawAuthority()
+            + " can't be reached: "
+            + reason);
   }
 
-  private static String reason(Exception cause) {
-    String message = cause.getMessage();
-    return message == null ? cause.getClass().getSimpleName() : message;
-  }
-
+  /**
+   * @throws Failure if there is no server that could be asked
+   */
   private HttpRequest.Builder request(String path) {
-    HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(server + path));
-    return key.isEmpty() ? request : request.header("Authorization", "Bearer " + key);
+    ServerAccess.Server server;
+    try {
+      server = access.find();
+    } catch (ServerAccess.NoServerException e) {
+      throw Failure.of(Trouble.NO_SERVER, String.valueOf(e.getMessage()));
+    }
+    HttpRequest.Builder request;
+    try {
+      request =
+          HttpRequest.newBuilder(URI.create(server.url().strip().replaceAll("/+$", "") + path));
+    } catch (IllegalArgumentException e) {
+      throw Failure.of(
+          Trouble.NO_SERVER,
+          "The configured server, " + Arguments.quoted(server.url()) + ", is not an http address");
+    }
+    if (server.key().isEmpty()) {
+      return request;
+    }
+    try {
+      return request.header("Authorization", "Bearer " + server.key());
+    } catch (IllegalArgumentException e) {
+      throw Failure.of(
+          Trouble.INVALID_API_KEY,
+          "The configured API key holds characters that no key has, such as a line break");
+    }
   }
 
   private static BodyPublisher json(Map<String, ?> body) {

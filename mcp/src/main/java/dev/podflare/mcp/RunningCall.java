@@ -16,19 +16,20 @@ final class RunningCall {
 
   private static final Duration BETWEEN_STOPS = Duration.ofMillis(400);
 
-  private final Connection connection;
+  private final Caller caller;
   private final Object id;
   private final CountDownLatch ended = new CountDownLatch(1);
   private @Nullable Runnable stop;
   private boolean cancelled;
 
-  RunningCall(Connection connection, Object id) {
-    this.connection = connection;
+  RunningCall(Caller caller, Object id) {
+    this.caller = caller;
     this.id = id;
   }
 
-  Connection connection() {
-    return connection;
+  /** Who made it. */
+  Caller caller() {
+    return caller;
   }
 
   Object id() {

@@ -19,7 +19,20 @@ interface SandboxCalls {
   String create(Map<String, ?> wanted);
 
   /** The sandboxes of this key that are not closed, oldest first, at most so many. */
-  List<Map<String, Object>> sandboxes(int atMost);
+  List<Listed> sandboxes(int atMost);
+
+  /**
+   * One of them.
+   *
+   * @param parent what it was forked from
+   * @param marks its metadata
+   * @param fields all that the API tells of it
+   */
+  record Listed(
+      String id, Optional<String> parent, Map<String, String> marks, Map<String, Object> fields) {}
+
+  /** The templates that this key may use. */
+  List<Map<String, Object>> templates();
 
   /** The Spaces of this key, oldest first. */
   List<Map<String, Object>> spaces();
@@ -75,6 +88,9 @@ interface SandboxCalls {
    * @return the sandbox's id
    */
   String resume(String space);
+
+  /** Deletes a Space; one that is not there is a failure. */
+  void deleteSpace(String space);
 
   /**
    * One piece of code.

@@ -2,11 +2,11 @@ package dev.podflare.mcp;
 
 import io.modelcontextprotocol.common.McpTransportContext;
 import io.modelcontextprotocol.json.TypeRef;
+import io.modelcontextprotocol.modern.JsonRpc;
 import io.modelcontextprotocol.spec.McpSchema;
 import io.modelcontextprotocol.spec.McpServerSession;
 import io.modelcontextprotocol.spec.McpServerTransport;
 import io.modelcontextprotocol.spec.McpServerTransportProvider;
-import io.modelcontextprotocol.spec.ProtocolVersions;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -16,12 +16,15 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 
 /**
- * Serves one client over standard streams: a message is a line. Each request has a virtual thread
- * of its own, so that the cancellation of one that runs is read.
+ * Serves one client over standard streams: a message is a line. A request that carries its version
+ * is answered for itself; one without belongs to the session that {@code initialize} began. Each
+ * request has a virtual thread of its own, so that the cancellation of one that runs is read.
  */
 public final class StdioServer implements AutoCloseable {
 
@@ -35,31 +38,38 @@ public final class StdioServer implements AutoCloseable {
 
   private final HttpClient http;
   private final Connection connection;
+  private final Supplier<Caller> stateless;
   private final String version;
 
   /** Many clients end their server by a signal, without waiting for what it does at the end. */
   private final Thread atSignal;
 
-  private StdioServer(HttpClient http, Connection connection, String version) {
+  private StdioServer(
+      HttpClient http, Connection connection, Supplier<Caller> stateless, String version) {
     this.http = http;
     this.connection = connection;
+    this.stateless = stateless;
     this.version = version;
     this.atSignal = new Thread(connection::close, "mcp-at-signal");
     Runtime.getRuntime().addShutdownHook(atSignal);
   }
 
   /**
-   * Prepares to serve.
+   * Prepares to serve. Whether there is a server is asked by the first tool that needs it, and then
+   * said in words for a model: a client shows its user nothing of a program that ends.
    *
-   * @param server the address of a Podflare server, such as http://127.0.0.1:7070
-   * @param key for that server; empty if it asks for none
-   * @param wish fields of the API's create call, for the connection's own sandbox
+   * @param server how the Podflare server is found
+   * @param options fields of the API's create call, for sandboxes that the client has not named
    * @param version what clients are told
    */
-  public static StdioServer to(String server, String key, Map<String, ?> wish, String version) {
+  public static StdioServer to(ServerAccess server, Map<String, ?> options, String version) {
     HttpClient http = RestCalls.client();
+    RestCalls calls = new RestCalls(http, server);
     return new StdioServer(
-        http, new Connection(new RestCalls(http, server, key), OwnSandbox.wish(wish)), version);
+        http,
+        new Connection(calls, OwnSandbox.ofSession(options)),
+        () -> new StatelessCaller(calls, OwnSandbox.ofStatelessCall(options)),
+        version);
   }
 
   /**
@@ -68,10 +78,12 @@ public final class StdioServer implements AutoCloseable {
    * @param out taken for messages alone
    */
   public void serve(InputStream in, OutputStream out) throws IOException, InterruptedException {
-    Provider provider = new Provider(new Lines(out, connection));
-    ToolServer.start(provider, version);
-    new Reading(connection, provider.lines, provider.session()).untilTheEnd(in);
-    for (RunningCall call : connection.running()) {
+    Provider provider = new Provider(new Lines(out, connection.running()));
+    SessionServer.start(provider, version);
+    new Reading(
+            connection, stateless, provider.lines, provider.session(), new StatelessServer(version))
+        .untilTheEnd(in);
+    for (RunningCall call : connection.running().all()) {
       call.awaitEnd(LAST_ANSWERS);
     }
   }
@@ -88,8 +100,13 @@ public final class StdioServer implements AutoCloseable {
     }
   }
 
-  /** What comes from the client. */
-  private record Reading(Connection connection, Lines lines, McpServerSession session) {
+  /** What comes from the client, in a session or each message for itself. */
+  private record Reading(
+      Connection connection,
+      Supplier<Caller> stateless,
+      Lines lines,
+      McpServerSession session,
+      StatelessServer statelessServer) {
 
     void untilTheEnd(InputStream in) throws IOException {
       LineReader reader = new LineReader(in, Json.MAX_MESSAGE_BYTES);
@@ -121,39 +138,56 @@ public final class StdioServer implements AutoCloseable {
       }
       switch (message) {
         case McpSchema.JSONRPCNotification notification -> {
-          if (!Requests.cancels(connection, notification)) {
+          if (!Requests.cancels(connection.running(), notification)) {
             later(() -> session.handle(notification).block());
           }
         }
-        case McpSchema.JSONRPCRequest request -> take(request);
+        case McpSchema.JSONRPCRequest request -> {
+          if (StatelessServer.isFor(request.method(), request.params())) {
+            run(request, stateless.get(), call -> answerStateless(request, call));
+          } else {
+            run(request, connection, call -> answerInSession(request, call));
+          }
+        }
         default -> later(() -> session.handle(message).block());
       }
     }
 
-    private void take(McpSchema.JSONRPCRequest request) {
+    private void run(McpSchema.JSONRPCRequest request, Caller caller, Consumer<RunningCall> work) {
       RunningCall call;
       try {
-        call = connection.begin(Requests.key(request.id()));
+        call = connection.running().begin(Requests.key(request.id()), caller);
       } catch (Failure e) {
         lines.write(Requests.tooMany(request.id(), e));
         return;
       }
       later(() -> {
         try {
-          Optional<McpSchema.JSONRPCResponse> known = Requests.answeredHere(connection, request);
-          if (known.isPresent()) {
-            lines.write(known.get());
-          } else {
-            session
-                .handle(request)
-                .contextWrite(
-                    context -> context.put(McpTransportContext.KEY, ToolServer.context(call)))
-                .block();
-          }
+          work.accept(call);
         } finally {
-          connection.end(call);
+          connection.running().end(call);
         }
       });
+    }
+
+    private void answerInSession(McpSchema.JSONRPCRequest request, RunningCall call) {
+      Optional<McpSchema.JSONRPCResponse> known = Requests.answeredHere(connection, request);
+      if (known.isPresent()) {
+        lines.write(known.get());
+      } else {
+        session
+            .handle(request)
+            .contextWrite(
+                context -> context.put(McpTransportContext.KEY, SessionServer.context(call)))
+            .block();
+      }
+    }
+
+    private void answerStateless(McpSchema.JSONRPCRequest request, RunningCall call) {
+      JsonRpc.JSONRPCRequest asked =
+          new JsonRpc.JSONRPCRequest(request.method(), request.id(), request.params());
+      lines.writeOf(
+          call, statelessServer.answer(asked, call, message -> lines.writeOf(call, message)));
     }
 
     private static void later(Runnable work) {
@@ -173,12 +207,12 @@ public final class StdioServer implements AutoCloseable {
   private static final class Lines implements McpServerTransport {
 
     private final OutputStream out;
-    private final Connection connection;
+    private final RunningCalls running;
     private boolean broken;
 
-    Lines(OutputStream out, Connection connection) {
+    Lines(OutputStream out, RunningCalls running) {
       this.out = out;
-      this.connection = connection;
+      this.running = running;
     }
 
     @Override
@@ -186,12 +220,25 @@ public final class StdioServer implements AutoCloseable {
       return Mono.fromRunnable(() -> write(message));
     }
 
-    synchronized void write(McpSchema.JSONRPCMessage message) {
+    void write(McpSchema.JSONRPCMessage message) {
       boolean unwanted =
           message instanceof McpSchema.JSONRPCResponse response
               && response.id() != null
-              && connection.isCancelled(Requests.key(response.id()));
-      if (broken || unwanted) {
+              && running.isCancelled(Requests.key(response.id()));
+      if (!unwanted) {
+        writeLine(message);
+      }
+    }
+
+    /** Writes what belongs to a call, unless that was cancelled. */
+    void writeOf(RunningCall call, JsonRpc.JSONRPCMessage message) {
+      if (!call.isCancelled()) {
+        writeLine(message);
+      }
+    }
+
+    private synchronized void writeLine(Object message) {
+      if (broken) {
         return;
       }
       try {
@@ -242,11 +289,7 @@ public final class StdioServer implements AutoCloseable {
 
     @Override
     public List<String> protocolVersions() {
-      return List.of(
-          ProtocolVersions.MCP_2024_11_05,
-          ProtocolVersions.MCP_2025_03_26,
-          ProtocolVersions.MCP_2025_06_18,
-          ProtocolVersions.MCP_2025_11_25);
+      return SessionServer.VERSIONS;
     }
 
     @Override

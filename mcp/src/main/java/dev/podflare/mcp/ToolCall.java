@@ -20,16 +20,21 @@ record ToolCall(RunningCall running, Arguments arguments, Optional<Watcher> watc
     void tell(double seconds, String message);
   }
 
-  Connection connection() {
-    return running.connection();
+  Caller caller() {
+    return running.caller();
   }
 
   SandboxCalls calls() {
-    return connection().calls();
+    return caller().calls();
   }
 
-  /** The sandbox that is meant: the one that is named, or else the connection's own. */
+  /** The sandbox that is meant: the one that is named, or else the caller's own. */
   String sandbox() {
-    return arguments.sandbox("sandbox_id").orElseGet(() -> connection().own());
+    return arguments.sandbox("sandbox_id").orElseGet(() -> caller().unnamed());
+  }
+
+  /** The same, for a tool that may be the first to be called. */
+  String sandboxOrNew() {
+    return arguments.sandbox("sandbox_id").orElseGet(() -> caller().unnamedOrNew());
   }
 }

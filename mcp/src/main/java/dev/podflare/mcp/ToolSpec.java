@@ -1,6 +1,5 @@
 package dev.podflare.mcp;
 
-import io.modelcontextprotocol.spec.McpSchema;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -29,7 +28,7 @@ record ToolSpec(
 
   /** Does what the tool is for. A {@link Failure} becomes an answer that the model can act on. */
   interface Work {
-    McpSchema.CallToolResult on(ToolCall call);
+    ToolAnswer on(ToolCall call);
   }
 
   /**
@@ -77,22 +76,8 @@ record ToolSpec(
     }
   }
 
-  /** As the protocol describes it. */
-  McpSchema.Tool tool() {
-    return McpSchema.Tool.builder(name, inputSchema())
-        .title(title)
-        .description(description)
-        .annotations(
-            McpSchema.ToolAnnotations.builder()
-                .title(title)
-                .readOnlyHint(hints.contains(Hint.READS_ONLY))
-                .destructiveHint(hints.contains(Hint.DESTROYS))
-                .openWorldHint(hints.contains(Hint.MEETS_THE_WORLD))
-                .build())
-        .build();
-  }
-
-  private Map<String, Object> inputSchema() {
+  /** JSON Schema of the arguments. */
+  Map<String, Object> inputSchema() {
     Map<String, Object> properties = new LinkedHashMap<>();
     List<String> required = new ArrayList<>();
     for (Parameter parameter : parameters) {

@@ -1,6 +1,5 @@
 package dev.podflare.mcp;
 
-import io.modelcontextprotocol.spec.McpSchema;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -30,10 +29,10 @@ final class Transcript implements SandboxCalls.Output {
   private static final List<String> PICTURES =
       List.of("image/png", "image/jpeg", "image/gif", "image/webp");
 
-  private final ClippedText stdout = new ClippedText(MOST_STDOUT);
-  private final ClippedText stderr = new ClippedText(MOST_STDERR);
-  private final ClippedText shown = new ClippedText(MOST_RESULT);
-  private final List<McpSchema.Content> images = new ArrayList<>();
+  private final TerminalText stdout = new TerminalText(MOST_STDOUT);
+  private final TerminalText stderr = new TerminalText(MOST_STDERR);
+  private final TerminalText shown = new TerminalText(MOST_RESULT);
+  private final List<ToolAnswer.Picture> images = new ArrayList<>();
   private int imageBytes;
   private Optional<String> exec = Optional.empty();
 
@@ -55,27 +54,34 @@ final class Transcript implements SandboxCalls.Output {
   @Override
   public synchronized void result(Map<String, String> value) {
     String text = TEXTS.stream().filter(value::containsKey).findFirst().map(value::get).orElse("");
-    Optional<String> picture = PICTURES.stream().filter(value::containsKey).findFirst();
     if (!shown.isEmpty()) {
       shown.append("\n");
     }
-    shown.append(
-        picture.map(type -> picture(type, value.getOrDefault(type, ""), text)).orElse(text));
+    boolean isPicture = PICTURES.stream().anyMatch(value::containsKey);
+    shown.append(isPicture ? picture(value, text) : text);
   }
 
-  private String picture(String type, String base64, String text) {
-    boolean fits =
-        images.size() < MOST_IMAGES
-            && base64.length() <= MOST_OF_ONE_IMAGE
-            && imageBytes + base64.length() <= MOST_OF_ALL_IMAGES;
-    String name = text.isEmpty() ? type : text;
-    if (!fits) {
-      return name
-          + " [too large to show here: save it to a file at a lower resolution, and download that]";
+  /** The first form of it that is small enough. */
+  private String picture(Map<String, String> value, String text) {
+    for (String type : PICTURES) {
+      String base64 = value.getOrDefault(type, "").strip();
+      if (!base64.isEmpty() && fits(base64.length())) {
+        imageBytes += base64.length();
+        images.add(new ToolAnswer.Picture(type, base64));
+        return (text.isEmpty() ? type : text) + " [image " + images.size() + " below]";
+      }
     }
-    imageBytes += base64.length();
-    images.add(McpSchema.ImageContent.builder(base64.strip(), type).build());
-    return name + " [image " + images.size() + " below]";
+    String why =
+        images.size() == MOST_IMAGES
+            ? "left out, because an answer holds " + MOST_IMAGES + " images at most"
+            : "too large to show here: save it to a file at a lower resolution, and download that";
+    return (text.isEmpty() ? "A picture" : text) + " [" + why + "]";
+  }
+
+  private boolean fits(int length) {
+    return images.size() < MOST_IMAGES
+        && length <= MOST_OF_ONE_IMAGE
+        && imageBytes + length <= MOST_OF_ALL_IMAGES;
   }
 
   /** The id of the exec, once it is known. */
@@ -89,24 +95,33 @@ final class Transcript implements SandboxCalls.Output {
     return line.length() > 200 ? line.substring(0, 200) + "…" : line;
   }
 
-  /** As the answer to a tool call. */
-  synchronized McpSchema.CallToolResult answer(String sandbox, SandboxCalls.Exit exit) {
+  /**
+   * As the answer to a tool call.
+   *
+   * @param news what the model is told of its sandbox beside that
+   */
+  synchronized ToolAnswer answer(String sandbox, SandboxCalls.Exit exit, Optional<String> news) {
+    List<String> notes = new ArrayList<>();
+    Ending.of(exit.reason()).map(Ending::forModel).ifPresent(notes::add);
+    if (!exit.stateKept()) {
+      notes.add(Ending.STATE_LOST);
+    }
+    news.ifPresent(notes::add);
     StringBuilder text = new StringBuilder();
     section(text, "stdout", stdout);
     section(text, "stderr", stderr);
     section(text, "result", shown);
     text.append("exit_code: ").append(exit.code());
-    Ending.of(exit.reason()).ifPresent(ending -> text.append("\n\n").append(ending.forModel()));
-    if (!exit.stateKept()) {
-      text.append("\n\n").append(Ending.STATE_LOST);
-    }
-    List<McpSchema.Content> content = new ArrayList<>();
-    content.add(McpSchema.TextContent.builder(text.toString()).build());
-    content.addAll(images);
-    return McpSchema.CallToolResult.builder(content)
-        .isError(exit.code() != 0)
-        .meta(Answers.meta(facts(sandbox, exit)))
-        .build();
+    notes.forEach(note -> text.append("\n\n").append(note));
+    List<ToolAnswer.Part> parts = new ArrayList<>();
+    parts.add(new ToolAnswer.Text(text.toString()));
+    parts.addAll(images);
+    Map<String, Object> facts = facts(sandbox, exit);
+    return new ToolAnswer(
+        parts,
+        exit.code() != 0,
+        facts,
+        images.isEmpty() ? Optional.of(whole(facts, notes)) : Optional.empty());
   }
 
   private static Map<String, Object> facts(String sandbox, SandboxCalls.Exit exit) {
@@ -119,7 +134,24 @@ final class Transcript implements SandboxCalls.Output {
     return facts;
   }
 
-  private static void section(StringBuilder text, String title, ClippedText content) {
+  private Map<String, Object> whole(Map<String, Object> facts, List<String> notes) {
+    Map<String, Object> whole = new LinkedHashMap<>(facts);
+    Map<String, TerminalText> sections = new LinkedHashMap<>();
+    sections.put("stdout", stdout);
+    sections.put("stderr", stderr);
+    sections.put("result", shown);
+    sections.forEach((name, content) -> {
+      if (!content.isEmpty()) {
+        whole.put(name, content.toString());
+      }
+    });
+    if (!notes.isEmpty()) {
+      whole.put("note", String.join("\n\n", notes));
+    }
+    return whole;
+  }
+
+  private static void section(StringBuilder text, String title, TerminalText content) {
     if (!content.isEmpty()) {
       String whole = content.toString();
       text.append(title).append(":\n").append(whole).append(whole.endsWith("\n") ? "" : "\n");

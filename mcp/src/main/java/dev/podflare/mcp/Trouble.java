@@ -16,8 +16,13 @@ enum Trouble {
   SANDBOX_NOT_FOUND(
       "sandbox not found",
       "It never was, was destroyed, was idle for too long, or belongs to another key.",
-      "Call list_sandboxes to see what is there, create_sandbox for a new one, or leave sandbox_id out"
-          + " to use this connection's own."),
+      "Call list_sandboxes to see what is there, or call run_python without sandbox_id, which uses this"
+          + " conversation's own or makes a new one. Then set up again what you need."),
+  SANDBOX_ID_MISSING(
+      "This call must name a sandbox",
+      "This client keeps no session, so there is no sandbox that a call without sandbox_id could mean.",
+      "Pass the sandbox_id that run_python, create_sandbox or fork answered. If you have none, call"
+          + " run_python without sandbox_id: it makes a sandbox and answers its id."),
   OWN_SANDBOX_GONE(
       "This connection's own sandbox is gone, with its variables and files",
       "It was closed from outside, or has reached the end of its lifetime.",
@@ -75,11 +80,11 @@ enum Trouble {
       "It never was, is deleted, or belongs to another key.",
       "Call list_sandboxes: it lists the spaces too."),
   SPACE_UNFIT(
-      "The space can't be waked on this host",
+      "The space can't be resumed on this host",
       "It was made by another version of the machine monitor, kernel or processor.",
       "Make a new sandbox with create_sandbox, and set up again what you need."),
   SPACE_DAMAGED(
-      "A file of the space is torn or altered, so it was not waked",
+      "A file of the space is corrupted, so it was not resumed",
       "The disk lost or changed data.",
       "Make a new sandbox with create_sandbox, and set up again what you need."),
   NOT_A_RELATIVE(
@@ -103,14 +108,22 @@ enum Trouble {
       "There is no room for one more sandbox",
       "The host's memory is used up.",
       "Destroy sandboxes that you no longer need (list_sandboxes, destroy_sandbox), then try again."),
+  NO_SERVER(
+      "No Podflare server is configured here",
+      "There is no credentials file of a server on this machine, and PODFLARE_HOSTD_URL is not set, or"
+          + " it is not an address.",
+      "Ask the user to start a server on this machine (podflare up --detach), or to set"
+          + " PODFLARE_HOSTD_URL (such as http://127.0.0.1:7070) and PODFLARE_API_KEY in this client's"
+          + " configuration. Then call again."),
   MISSING_API_KEY(
       "The server asks for an API key",
       "None was sent.",
-      "Ask the user to put the key into this client's configuration. You can't mend this."),
+      "Ask the user to put the key into this client's configuration (PODFLARE_API_KEY, or the header"
+          + " Authorization: Bearer KEY over HTTP). You can't do this yourself."),
   INVALID_API_KEY(
       "The server does not know this API key",
       "It was changed, or belongs to another server.",
-      "Ask the user to correct the key in this client's configuration. You can't mend this."),
+      "Ask the user to correct the key in this client's configuration. You can't do this yourself."),
   SERVER_UNREACHABLE(
       "The Podflare server can't be reached",
       "It does not run, or its address is another one.",

@@ -10,6 +10,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -42,10 +43,11 @@ final class FakePodflare implements AutoCloseable {
   private final Map<String, CountDownLatch> sleepers = new ConcurrentHashMap<>();
   private final AtomicInteger count = new AtomicInteger();
   private final HttpServer server;
-  private final McpMount mount;
+  private final Map<String, String> parents = new ConcurrentHashMap<>();
+  private volatile McpMount mount;
 
   FakePodflare() throws IOException {
-    this(McpMount.ofVersion("1.2.3"));
+    this(McpMount.of("1.2.3", SessionStore.inMemory(), InstantSource.system()));
   }
 
   FakePodflare(McpMount mount) throws IOException {
@@ -64,6 +66,12 @@ final class FakePodflare implements AutoCloseable {
   /** The sandboxes that are open. */
   List<String> open() {
     return List.copyOf(files.keySet());
+  }
+
+  /** As a restart of the server does, which keeps sandboxes and ends whatever the mount knew. */
+  void restart(McpMount next) {
+    mount.close();
+    mount = next;
   }
 
   /** Ends a sandbox behind everybody's back. */
@@ -150,7 +158,9 @@ final class FakePodflare implements AutoCloseable {
         case "POST sandboxes/fork" -> {
           List<String> children = new ArrayList<>();
           for (int i = 0; i < JSON.readTree(body).path("n").asInt(); i++) {
-            children.add(create(JSON.createObjectNode()));
+            String child = create(JSON.createObjectNode());
+            parents.put(child, id);
+            children.add(child);
           }
           json(exchange, 200, Map.of("children", children, "pause_ms", 1.5));
         }
@@ -184,6 +194,20 @@ final class FakePodflare implements AutoCloseable {
         }
         case "GET spaces" ->
             json(exchange, 200, Map.of("spaces", List.of(spaceHeldBy(null), spaceHeldBy("sbx"))));
+        case "DELETE spaces/*" -> {
+          if (id.endsWith("1")) {
+            exchange.sendResponseHeaders(204, -1);
+          } else {
+            refuse(exchange, 404, "space_not_found", "space not found");
+          }
+        }
+        case "GET templates" ->
+            json(
+                exchange,
+                200,
+                Map.of(
+                    "templates",
+                    List.of(Map.of("name", "default", "state", "ready", "builtin", true))));
         case "POST spaces/resume" ->
             json(exchange, 200, Map.of("id", create(JSON.createObjectNode())));
         default -> refuse(exchange, 404, "not_found", "There is nothing at this path: " + call);
@@ -202,7 +226,16 @@ final class FakePodflare implements AutoCloseable {
   private List<Map<String, Object>> listed() {
     return files.keySet().stream()
         .sorted()
-        .<Map<String, Object>>map(id -> Map.of("id", id, "state", "ready", "template", "default"))
+        .<Map<String, Object>>map(id -> {
+          Map<String, Object> told = new LinkedHashMap<>();
+          told.put("id", id);
+          told.put("state", "ready");
+          told.put("template", "default");
+          told.put("parent", parents.get(id));
+          JsonNode marks = created.get(id).path("metadata");
+          told.put("metadata", marks.isObject() ? marks : Map.of());
+          return told;
+        })
         .toList();
   }
 
@@ -300,6 +333,14 @@ final class FakePodflare implements AutoCloseable {
         for (int i = 0; i < 1000; i++) {
           out.write(event("stdout", "line " + i + " " + "x".repeat(100) + "\n"));
         }
+        end(out, 0, "ok", true);
+      }
+      case "redraw" -> {
+        begin(exchange, out);
+        for (int i = 0; i < 2000; i++) {
+          out.write(event("stdout", "\r" + i + "/2000"));
+        }
+        out.write(event("stderr", "\u001b[1;31mred\u001b[0m\n"));
         end(out, 0, "ok", true);
       }
       case "figure" -> {

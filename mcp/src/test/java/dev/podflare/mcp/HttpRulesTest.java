@@ -7,9 +7,11 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
+import java.time.InstantSource;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -33,7 +35,11 @@ class HttpRulesTest {
   }
 
   private void start(int sessions, Duration idle) throws Exception {
-    podflare = new FakePodflare(new McpMount(new HttpSessions(sessions, idle), "1"));
+    podflare = new FakePodflare(mount(sessions, idle, SessionStore.inMemory()));
+  }
+
+  private static McpMount mount(int sessions, Duration idle, SessionStore store) {
+    return new McpMount(new HttpSessions(sessions, idle, store, InstantSource.system()), "1");
   }
 
   private void start() throws Exception {
@@ -77,6 +83,22 @@ class HttpRulesTest {
         + "\"run_python\",\"arguments\":{\"code\":\""
         + code
         + "\"}}}";
+  }
+
+  private static String tool(int id, String name, String arguments) {
+    return "{\"jsonrpc\":\"2.0\",\"id\":"
+        + id
+        + ",\"method\":\"tools/call\",\"params\":{\"name\":\""
+        + name
+        + "\",\"arguments\":"
+        + arguments
+        + "}}";
+  }
+
+  /** The id that create_sandbox has answered. */
+  private static String made(HttpResponse<String> answer) {
+    String text = json(answer).path("result").path("content").get(0).path("text").asString();
+    return JsonMapper.shared().readTree(text).path("sandbox_id").asString();
   }
 
   @Test
@@ -187,6 +209,75 @@ class HttpRulesTest {
     assertThat(others.statusCode()).isEqualTo(200);
   }
 
+  @Test
+  void aSessionOutlivesTheServerAndKeepsItsSandboxes() throws Exception {
+    SessionStore store = SessionStore.inMemory();
+    podflare = new FakePodflare(mount(100, Duration.ofHours(1), store));
+    String session = begin(FakePodflare.KEY);
+    String unused = begin(FakePodflare.KEY);
+    post(session, run(1, "1"));
+    String own = podflare.open().getFirst();
+    post(session, tool(2, "fork", "{}"));
+    String named = made(post(session, tool(3, "create_sandbox", "{}")));
+
+    podflare.restart(mount(100, Duration.ofHours(1), store));
+
+    assertThat(post(session, run(4, "2")).body()).contains("ran 2", own);
+    assertThat(podflare.open()).hasSize(3);
+    assertThat(post(unused, run(1, "1")).statusCode()).isEqualTo(200);
+    HttpResponse<String> stolen =
+        send(
+            request(FakePodflare.OTHER_KEY)
+                .header("Mcp-Session-Id", session)
+                .POST(HttpRequest.BodyPublishers.ofString(run(5, "1"))));
+    assertThat(stolen.statusCode()).isEqualTo(404);
+    assertThat(post(session, tool(6, "list_sandboxes", "{}")).body()).contains(own, named);
+    send(request(FakePodflare.KEY).header("Mcp-Session-Id", session).DELETE());
+    assertThat(podflare.open()).contains(named).doesNotContain(own).hasSize(2);
+    assertThat(post(session, run(7, "1")).statusCode()).isEqualTo(404);
+  }
+
+  @Test
+  void aSessionThatWasIdleForTooLongDoesNotComeBack() throws Exception {
+    SessionStore store = SessionStore.inMemory();
+    podflare = new FakePodflare(mount(100, Duration.ofHours(1), store));
+    String session = begin(FakePodflare.KEY);
+    podflare.restart(
+        new McpMount(
+            new HttpSessions(
+                100,
+                Duration.ofHours(1),
+                store,
+                InstantSource.offset(InstantSource.system(), Duration.ofHours(2))),
+            "1"));
+
+    assertThat(post(session, run(1, "1")).statusCode()).isEqualTo(404);
+  }
+
+  @Test
+  void theBoundHoldsForSessionsFromBeforeARestart() throws Exception {
+    SessionStore store = SessionStore.inMemory();
+    podflare = new FakePodflare(mount(2, Duration.ofHours(1), store));
+    String first = begin(FakePodflare.KEY);
+    begin(FakePodflare.KEY);
+    podflare.restart(mount(2, Duration.ofHours(1), store));
+    String third = begin(FakePodflare.KEY);
+
+    assertThat(post(first, run(1, "1")).statusCode()).isEqualTo(404);
+    assertThat(post(third, run(1, "1")).statusCode()).isEqualTo(200);
+    assertThat(store.ofOwner("owner of " + FakePodflare.KEY)).hasSize(2);
+  }
+
+  @Test
+  void anUnknownToolIsToldByItsName() throws Exception {
+    start();
+    JsonNode error = json(post(begin(FakePodflare.KEY), tool(1, "run_ruby", "{}"))).path("error");
+
+    assertThat(error.path("code").asInt()).isEqualTo(-32602);
+    assertThat(error.path("message").asString())
+        .startsWith("Unknown tool: 'run_ruby'. The tools are: run_python, run_bash, ");
+  }
+
   @ParameterizedTest
   @ValueSource(
       strings = {
@@ -241,6 +332,25 @@ class HttpRulesTest {
             .header("Mcp-Session-Id", session)
             .POST(HttpRequest.BodyPublishers.ofString(run(1, "1")));
     assertThat(send(old).statusCode()).isEqualTo(400);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "http://evil.example, 403",
+    "http://localhost.evil.example, 403",
+    "null, 403",
+    "http://localhost:6274, 200",
+    "http://127.0.0.1, 200",
+    "http://[::1]:8080, 200"
+  })
+  void aWebPageOfAnotherMachineMayNotCall(String origin, int status) throws Exception {
+    start();
+    assertThat(
+            send(request(FakePodflare.KEY)
+                    .header("Origin", origin)
+                    .POST(HttpRequest.BodyPublishers.ofString(INITIALIZE)))
+                .statusCode())
+        .isEqualTo(status);
   }
 
   @Test

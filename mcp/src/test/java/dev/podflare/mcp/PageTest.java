@@ -22,14 +22,15 @@ class PageTest {
   @Test
   void everyToolIsListedWithItsArguments() throws Exception {
     String page = Files.readString(PAGE);
-    for (ToolSpec tool : ToolServer.tools()) {
+    for (ToolSpec tool : SessionServer.TOOLS.all()) {
       String arguments =
           tool.parameters().stream()
               .map(parameter -> parameter.name() + (parameter.required() ? "" : "?"))
               .collect(Collectors.joining(", "));
       assertThat(page).contains("| `" + tool.name() + "(" + arguments + ")` |");
     }
-    Set<String> names = ToolServer.tools().stream().map(ToolSpec::name).collect(Collectors.toSet());
+    Set<String> names =
+        SessionServer.TOOLS.all().stream().map(ToolSpec::name).collect(Collectors.toSet());
     assertThat(LISTED_TOOL.matcher(page).results().map(found -> found.group(1)))
         .containsExactlyInAnyOrderElementsOf(names);
   }

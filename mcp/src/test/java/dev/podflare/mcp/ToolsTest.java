@@ -54,7 +54,9 @@ class ToolsTest {
             "list_sandboxes",
             "destroy_sandbox",
             "freeze",
-            "resume");
+            "resume",
+            "delete_space",
+            "list_templates");
     assertThat(tools)
         .allSatisfy(tool -> {
           assertThat(tool.description()).hasSizeGreaterThan(80).doesNotContain("\n");
@@ -128,6 +130,47 @@ class ToolsTest {
         .hasSizeLessThan(21_000)
         .contains("line 0 ", "line 999 ", "characters left out here")
         .doesNotContain("line 500 ");
+  }
+
+  @Test
+  void redrawsAndColoursAreNotRepeated() {
+    assertThat(client.text("run_python", Map.of("code", "redraw")))
+        .isEqualTo("stdout:\n1999/2000\nstderr:\nred\nexit_code: 0");
+  }
+
+  @Test
+  void aConversationSeesItsOwnSandboxesUnlessItAsksForAll() throws Exception {
+    client.call("run_python", Map.of("code", "1"));
+    String own = podflare.open().getFirst();
+    String made = client.json("create_sandbox", Map.of()).path("sandbox_id").asString();
+    String fork = new JsonFork(client.json("fork", Map.of())).children().getFirst();
+    String others;
+    try (Client other = Client.of(Client.Way.HTTP, podflare)) {
+      others = other.json("create_sandbox", Map.of()).path("sandbox_id").asString();
+      assertThat(ids(other.json("list_sandboxes", Map.of()))).containsExactly(others);
+    }
+    assertThat(ids(client.json("list_sandboxes", Map.of())))
+        .containsExactlyInAnyOrder(own, made, fork);
+    assertThat(ids(client.json("list_sandboxes", Map.of("all", true))))
+        .containsExactlyInAnyOrder(own, made, fork, others);
+    assertThat(client.text("destroy_sandbox", Map.of("sandbox_id", others))).contains(others);
+  }
+
+  private static List<String> ids(tools.jackson.databind.JsonNode listed) {
+    return listed.path("sandboxes").values().stream()
+        .map(sandbox -> sandbox.path("sandbox_id").asString())
+        .toList();
+  }
+
+  @Test
+  void templatesAreListedAndSpacesAreDeleted() {
+    assertThat(client.json("list_templates", Map.of()).path("templates").get(0).toString())
+        .isEqualTo("{\"name\":\"default\",\"state\":\"ready\"}");
+    String space = "spc_" + "1".repeat(32);
+    assertThat(client.json("delete_space", Map.of("space_id", space)).path("deleted").asString())
+        .isEqualTo(space);
+    assertThat(client.text("delete_space", Map.of("space_id", "spc_" + "0".repeat(32))))
+        .isEqualTo(Failure.of(Trouble.SPACE_NOT_FOUND).forModel());
   }
 
   @Test

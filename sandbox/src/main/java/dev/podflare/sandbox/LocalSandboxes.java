@@ -101,6 +101,11 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
     merging = new Merging(open);
   }
 
+  /** Where the sessions of clients are kept that shall outlive this server. */
+  public ClientSessions clientSessions() {
+    return new ClientSessions(database);
+  }
+
   /**
    * Makes this host ready: takes over what a server that died left, builds the templates that are
    * missing, and starts to fill the pools. Returns when the first machine of the default template

@@ -17,7 +17,12 @@ import java.util.List;
 final class Migrations {
 
   private static final List<String> STEPS =
-      List.of("0001-sandboxes.sql", "0002-branching.sql", "0003-execs.sql", "0004-templates.sql");
+      List.of(
+          "0001-sandboxes.sql",
+          "0002-branching.sql",
+          "0003-execs.sql",
+          "0004-templates.sql",
+          "0005-client-sessions.sql");
 
   private Migrations() {}
 
