@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import json
 import subprocess
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from rig.server import PODFLARE, Server
 
 VERSION = "2025-11-25"
+#: The version without sessions.
+STATELESS_VERSION = "2026-07-28"
 CLIENT = {"name": "e2e", "version": "1"}
 
 
@@ -168,3 +172,92 @@ class HttpMcpClient(McpClient):
         if self.session:
             self.end()
         self.connection.close()
+
+
+def stateless(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a request that belongs to no session."""
+    meta = {
+        **params.get("_meta", {}),
+        "io.modelcontextprotocol/protocolVersion": STATELESS_VERSION,
+        "io.modelcontextprotocol/clientInfo": CLIENT,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    return {**params, "_meta": meta}
+
+
+class StatelessStdioClient(StdioClient):
+    """`podflare mcp`, spoken to without a session."""
+
+    def new_request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        return super().new_request(method, stateless(params))
+
+
+class StatelessHttpClient(HttpMcpClient):
+    """`/mcp` of a server, spoken to without a session."""
+
+    def new_request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        return super().new_request(method, stateless(params))
+
+    def post(
+        self, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        message = json.loads(body)
+        params = message.get("params", {})
+        name = params.get("name") or params.get("uri")
+        repeated = {
+            "MCP-Protocol-Version": STATELESS_VERSION,
+            "Mcp-Method": message["method"],
+            **({"Mcp-Name": name} if name else {}),
+        }
+        return super().post(body, {**repeated, **(headers or {})})
+
+
+class KeyedRelay:
+    """Passes requests on to a server with its key, for programs that can't send one."""
+
+    def __init__(self, server: Server):
+        key = server.keys[0]
+
+        class Passing(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                kept = {
+                    name: value
+                    for name, value in self.headers.items()
+                    if name.lower() not in ("connection", "content-length")
+                }
+                there = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+                try:
+                    there.request(
+                        self.command, self.path, body, {**kept, "Authorization": f"Bearer {key}"}
+                    )
+                    answer = there.getresponse()
+                    content = answer.read()
+                finally:
+                    there.close()
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in ("connection", "content-length", "transfer-encoding"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_DELETE = do_POST
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.relay = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Passing)
+        self.relay.daemon_threads = True
+        threading.Thread(target=self.relay.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.relay.server_port}/mcp"
+
+    def close(self) -> None:
+        self.relay.shutdown()
+        self.relay.server_close()
