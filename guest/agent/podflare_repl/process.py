@@ -21,7 +21,18 @@ from typing import Any
 
 import builtins
 
-from podflare_repl import capture, figures, forms, ipython, renderers, spawning, streams, variables
+from podflare_repl import (
+    auto_install,
+    capture,
+    figures,
+    forms,
+    ipython,
+    missing,
+    renderers,
+    spawning,
+    streams,
+    variables,
+)
 from podflare_repl.cells import MAGIC_NAME, Compiler
 from podflare_repl.environment import Environment
 from podflare_repl.event_loop import EventLoop
@@ -180,7 +191,7 @@ class Repl:
                 if stream == REHEARSAL:
                     self._runner.rehearse()
                 else:
-                    self._runner.run(code)
+                    auto_install.run(self._runner.run, code)
             finally:
                 self._surroundings.pause_tracing()
                 self._interrupts.end()
@@ -209,7 +220,10 @@ class Repl:
         if isinstance(error, ImportError):
             # What is missing may be there by the next cell, and has been looked for just now.
             invalidate_caches()
+        hint = missing.explain(error)
         failure = failure_of(error)
+        if hint is not None:
+            failure = failure._replace(value=f"{failure.value}\n{hint}")
         streams.write_error(failure.traceback)
         if not self._forked and self._tail is not None:
             self._tail.append(frame(

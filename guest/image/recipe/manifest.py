@@ -18,7 +18,8 @@ class Manifest:
 
     `inputs` has a key for each step (`rootfs`, `kernel`, `initramfs`) that changes when anything
     changes that the step reads, and `agent`, the hash of the agent's files. `outputs` has
-    `{"sha256", "size"}` by file name, `packages` the version by package name. `created` is UTC.
+    `{"sha256", "size"}` by file name, `packages` the version by package name, `python_packages` that
+    of the Python packages that were asked for, as PyPI names and counts them. `created` is UTC.
     """
 
     created: str = ""
@@ -28,6 +29,7 @@ class Manifest:
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, dict[str, str | int]] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
+    python_packages: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def read(directory: Path) -> Manifest:
@@ -52,3 +54,13 @@ class Manifest:
             and (directory / name).stat().st_size == self.outputs[name]["size"]
             for name in names
         )
+
+    def take_over(self, other: Manifest, step: str, names: Sequence[str]) -> None:
+        """What another image says of a step whose outputs were taken from it."""
+        self.inputs[step] = other.inputs[step]
+        for name in names:
+            self.outputs[name] = other.outputs[name]
+        if step == "rootfs":
+            self.python_version, self.packages = other.python_version, other.packages
+        elif step == "kernel":
+            self.kernel_version = other.kernel_version

@@ -51,6 +51,26 @@ final class UpCommand implements Callable<Integer> {
   @SuppressWarnings("UnusedVariable")
   private @Nullable String mirror;
 
+  @Option(
+      names = "--slim",
+      description = {
+        "A small guest image, without what is only for convenience. docs/image.md lists both.",
+        "Read by the launcher, before this program starts."
+      })
+  @SuppressWarnings("UnusedVariable")
+  private boolean slim;
+
+  @Option(
+      names = "--pip-index",
+      paramLabel = "URL",
+      description = {
+        "Package index of pip in the sandboxes, which can read it, a password in it included"
+            + " (default: the index of this host's own pip, without a password).",
+        "Read by the launcher, before this program starts."
+      })
+  @SuppressWarnings("UnusedVariable")
+  private @Nullable String pipIndex;
+
   @Override
   public Integer call() throws CommandFailure {
     Path data = server.dataDirectory();
