@@ -452,6 +452,25 @@ class IPythonWithoutIPython(NotebookTest):
         self.assertEqual([one["text/plain"] for one in outcome.results], ["5", "(True, False)"])
 
 
+class Interactivity(NotebookTest):
+    def test_a_cell_shows_the_values_that_it_is_told_to(self) -> None:
+        self.cell("""\
+            from IPython.core.interactiveshell import InteractiveShell
+            InteractiveShell.ast_node_interactivity = 'all'""")
+        outcome = self.cell("1\nprint('x')\n2;\n3")
+        self.assertEqual([one["text/plain"] for one in outcome.results], ["1", "3"])
+        self.cell("%config InteractiveShell.ast_node_interactivity = 'last_expr_or_assign'")
+        self.assertEqual(self.cell("x = 5").value, "5")
+        self.cell("get_ipython().ast_node_interactivity = 'last_expr'")
+        self.assertEqual(self.cell("1\n2").results, [{"text/plain": "2"}])
+
+    def test_the_codes_own_underscore_as_a_builtin_stays(self) -> None:
+        with self.own_agent() as host:
+            host.run("import builtins\nbuiltins._ = str.upper")
+            host.run("5")
+            self.assertEqual(host.run("_('a')").value, "'A'")
+
+
 class TheMainModule(NotebookTest):
     """What Python's own tools find in the cells."""
 

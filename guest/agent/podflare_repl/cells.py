@@ -14,6 +14,7 @@ from types import CodeType
 from typing import NamedTuple
 
 MAGIC_NAME = "__podflare_magic__"
+SHOW_NAME = "__podflare_show__"
 
 # How many cells' source lines are kept for tracebacks and inspect.getsource.
 REMEMBERED_CELLS = 4096
@@ -50,6 +51,8 @@ class Compiler:
 
     def __init__(self) -> None:
         self.count = 0
+        # Which values a cell shows, as IPython calls it: last_expr, all, last_expr_or_assign, none.
+        self.interactivity = "last_expr"
         self._futures = 0
 
     @property
@@ -88,7 +91,8 @@ class Compiler:
         """A single simple statement can do without the syntax tree, which is most of the work:
         compiled as at a prompt, it hands its value to sys.displayhook. None if it is anything more,
         or wrong."""
-        if "\n" in source or ";" in source or ":" in source:
+        if "\n" in source or ";" in source or ":" in source or (
+                self.interactivity != "last_expr"):
             return None
         try:
             code = compile(source, name, "single", _AWAIT | self._futures, True)
@@ -140,6 +144,8 @@ class Compiler:
     def _compile_tree(self, tree: ast.Module, source: str, name: str) -> Cell:
         value = None
         body = tree.body
+        if self.interactivity != "last_expr":
+            self._choose_values(body, source)
         last = body[-1] if body else None
         if isinstance(last, ast.Expr) and not _silenced(source, last):
             body.pop()
@@ -158,6 +164,23 @@ class Compiler:
         if value is None:
             return Cell(statements, None)
         return Cell(statements, compile(value, name, "eval", _AWAIT | self._futures, True))
+
+    def _choose_values(self, body: list[ast.stmt], source: str) -> None:
+        last = body[-1] if body else None
+        if self.interactivity == "all":
+            for statement in body:
+                if isinstance(statement, ast.Expr) and not _silenced(source, statement):
+                    # Then the cell's own value is what showing it gives: nothing.
+                    statement.value = ast.copy_location(ast.Call(ast.copy_location(
+                        ast.Name(SHOW_NAME, ast.Load()), statement), [statement.value], []),
+                        statement)
+        elif self.interactivity == "none" and isinstance(last, ast.Expr):
+            body.append(ast.copy_location(ast.Pass(), last))
+        elif self.interactivity == "last_expr_or_assign" and isinstance(last, ast.Assign):
+            target = last.targets[0]
+            if isinstance(target, ast.Name):
+                body.append(ast.copy_location(ast.Expr(ast.copy_location(
+                    ast.Name(target.id, ast.Load()), last)), last))
 
     def _compile_statements(self, tree: ast.Module, name: str) -> CodeType:
         code: CodeType = compile(tree, name, "exec", _AWAIT | self._futures, True)

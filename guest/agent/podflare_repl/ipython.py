@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from podflare_repl import capture, display as rendering, forms
+from podflare_repl.cells import Compiler
 from podflare_repl.imports import when_imported
 from podflare_repl.magics import Magics, Scope
 from podflare_repl.results import History, Results
@@ -34,8 +35,9 @@ class Shell:
 
     def __init__(
         self, namespace: dict[str, Any], results: Results, history: History, magics: Magics,
-        run_part: Callable[[str, Scope], Any]
+        run_part: Callable[[str, Scope], Any], compiler: Compiler
     ) -> None:
+        self._compiler = compiler
         self.user_ns = self.user_global_ns = namespace
         self.results = results
         self.magics = magics
@@ -52,6 +54,15 @@ class Shell:
     @property
     def execution_count(self) -> int:
         return len(self._history.inputs) - 1
+
+    @property
+    def ast_node_interactivity(self) -> str:
+        """Which values a cell shows."""
+        return self._compiler.interactivity
+
+    @ast_node_interactivity.setter
+    def ast_node_interactivity(self, shown: str) -> None:
+        self._compiler.interactivity = shown
 
     @property
     def user_module(self) -> ModuleType:
@@ -401,7 +412,19 @@ def _unchanged(function: Any) -> Any:
     return function
 
 
-class InteractiveShell:
+class _ShellClass(type):
+    """Code sets what the shell shows on its class."""
+
+    @property
+    def ast_node_interactivity(cls) -> str:
+        return get_ipython().ast_node_interactivity
+
+    @ast_node_interactivity.setter
+    def ast_node_interactivity(cls, shown: str) -> None:
+        get_ipython().ast_node_interactivity = shown
+
+
+class InteractiveShell(metaclass=_ShellClass):
     """By which libraries ask whether they run in a notebook."""
 
     @staticmethod

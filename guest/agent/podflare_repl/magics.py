@@ -37,7 +37,7 @@ CellMagic = Callable[[str, str, Scope], Any]
 
 # What changes nothing here, or is so already.
 _SILENT = frozenset({
-    "matplotlib", "config", "xmode", "colors", "autosave", "pprint", "automagic", "gui",
+    "matplotlib", "xmode", "colors", "autosave", "pprint", "automagic", "gui",
     "load_ext autoreload", "unload_ext", "pylab inline"})
 _ALIASES = frozenset({
     "ls", "ll", "la", "cat", "cp", "mv", "rm", "mkdir", "rmdir", "head", "tail", "touch", "less",
@@ -69,7 +69,7 @@ class Magics:
             "lsmagic": self._list_magics, "load_ext": self._load_extension,
             "reload_ext": self._load_extension, "debug": self._no_debugger,
             "pdb": self._no_debugger, "sx": self._output, "system": self._output,
-            "prun": self._profile, "pycat": lambda line, scope: _quiet(shell.run(f"cat {line}")),
+            "prun": self._profile, "config": self._configure, "pycat": lambda line, scope: _quiet(shell.run(f"cat {line}")),
         }
         self.cell: dict[str, CellMagic] = {
             "time": self._time_cell, "timeit": self._timeit_cell, "capture": self._capture,
@@ -389,6 +389,13 @@ class Magics:
         from podflare_repl.ipython import get_ipython
 
         load(get_ipython())
+
+    def _configure(self, line: str, scope: Scope) -> None:
+        name, _, value = line.partition("=")
+        if name.strip().endswith("Shell.ast_node_interactivity"):
+            from podflare_repl.ipython import get_ipython
+
+            get_ipython().ast_node_interactivity = value.strip().strip("'\"")
 
     def _no_debugger(self, line: str, scope: Scope) -> None:
         _pass_over("there is no debugger here, since nobody can answer it: "

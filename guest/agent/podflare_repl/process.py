@@ -33,7 +33,7 @@ from podflare_repl import (
     streams,
     variables,
 )
-from podflare_repl.cells import MAGIC_NAME, Compiler
+from podflare_repl.cells import MAGIC_NAME, SHOW_NAME, Compiler
 from podflare_repl.environment import Environment
 from podflare_repl.event_loop import EventLoop
 from podflare_repl.interrupts import Interrupts, Overdue
@@ -93,11 +93,12 @@ class Repl:
         self._surroundings = Surroundings(module)
         magics = Magics(self._namespace, self._runner.run_part, self._results, history)
         ipython.install(ipython.Shell(
-            self._namespace, self._results, history, magics, self._runner.run_part))
+            self._namespace, self._results, history, magics, self._runner.run_part, compiler))
         capture.install(self._results)
         for name, value in (
                 ("display", ipython.display), ("get_ipython", ipython.get_ipython),
-                ("HTML", forms.HTML), ("Markdown", forms.Markdown), (MAGIC_NAME, magics.call)):
+                ("HTML", forms.HTML), ("Markdown", forms.Markdown), (MAGIC_NAME, magics.call),
+                (SHOW_NAME, self._runner.show_value)):
             setattr(builtins, name, value)
         figures.install(self._results.publish)
         renderers.install(self._results.publish)

@@ -99,23 +99,28 @@ class History:
         self._names.update({
             "In": self.inputs, "_ih": self.inputs, "Out": self.outputs, "_oh": self.outputs,
             "_": "", "__": "", "___": "", "_i": "", "_ii": "", "_iii": ""})
+        self._last: Any = ""
 
     def begin(self, source: str) -> None:
         names = self._names
-        names["_iii"], names["_ii"], names["_i"] = names["_ii"], names["_i"], self.inputs[-1]
+        names["_iii"], names["_ii"], names["_i"] = (
+            names.get("_ii"), names.get("_i"), self.inputs[-1])
         self.inputs.add(source)
         if "_" in source:
             self._recall(source)
 
     def keep(self, value: Any) -> None:
         names = self._names
-        names["___"], names["__"], names["_"] = names["__"], names["_"], value
+        if names.get("_") is self._last:  # else it is the code's own, as by gettext.install
+            names["___"], names["__"], names["_"] = names.get("__"), self._last, value
+            self._last = value
         self.outputs.add(len(self.inputs) - 1, value)
 
     def forget(self) -> None:
         """All values, not the texts."""
         self.outputs.clear()
         self._names.update({"_": "", "__": "", "___": ""})
+        self._last = ""
 
     def _recall(self, source: str) -> None:
         """`_12` and `_i12` become names when a cell uses them."""

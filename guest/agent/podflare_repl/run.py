@@ -42,7 +42,7 @@ class Runner:
     ) -> None:
         self._namespace = namespace
         self._show = show
-        sys.displayhook = self._show_value
+        sys.displayhook = self.show_value
         self._compiler = compiler
         self._loop = loop
         self._history = history
@@ -71,14 +71,15 @@ class Runner:
             for statements in cell.statements:
                 self._evaluate(statements, namespace)
             if cell.value is not None:
-                self._show_value(self._evaluate(cell.value, namespace))
+                self.show_value(self._evaluate(cell.value, namespace))
         except (Exception, SystemExit):
             # What was drawn and printed before belongs to this call, not to the next.
             _bring_out()
             raise
         _bring_out()
 
-    def _show_value(self, value: Any) -> None:
+    def show_value(self, value: Any) -> None:
+        """As the value of a cell."""
         if value is not None:
             self._history.keep(value)
             self._show(value)
