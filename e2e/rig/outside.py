@@ -14,7 +14,7 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from zipfile import ZipFile
@@ -56,9 +56,11 @@ _WALL = "pf_e2e_wall"
 _SERVICES = Path(__file__).with_name("services.py")
 
 @contextlib.contextmanager
-def internet() -> Iterator[str]:
+def internet(pages: Mapping[str, bytes] | None = None) -> Iterator[str]:
     """Builds it, checks that this host reaches every address of it, and takes it down again. Gives the
-    certificate that its names are served with, which no system trusts."""
+    certificate that its names are served with, which no system trusts.
+
+    `pages` are what its web servers show besides, by path."""
     _remove()
     with contextlib.ExitStack() as stack:
         stack.callback(_remove)
@@ -79,6 +81,10 @@ def internet() -> Iterator[str]:
             as_root("ip", "route", "add", f"{address}/32", "via", OUTSIDE)
         shown = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pf-outside-")))
         _publish(shown)
+        for path, content in (pages or {}).items():
+            page = shown / "web" / path
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_bytes(content)
         server = subprocess.Popen(
             [
                 "ip", "netns", "exec", _NAMESPACE, sys.executable, str(_SERVICES),
