@@ -61,6 +61,11 @@ class Streams(NextCell):
                 self.assertIn("KeyError: 'missing'", outcome.stderr)
                 self.assertNotIn("podflare", outcome.stderr)
 
+    def test_an_error_of_any_length_is_shown_though_a_child_has_made_the_pipe_non_blocking(self) -> None:
+        outcome = self.host.run("import os; os.set_blocking(2, False)\nraise ValueError('x' * 2_000_000)")
+        self.assertEqual(outcome.stderr, (outcome.error or {})["traceback"])
+        self.assertGreater(len(outcome.stderr), 100_000)
+
     def test_standard_input_is_put_back(self) -> None:
         self.host.run("import io, os, sys")
         for code in ("exit()", "sys.stdin.close()", "sys.stdin.detach()", "del sys.stdin",

@@ -16,7 +16,7 @@ from errno import EBADF
 from typing import Any, TextIO
 
 # Bound now: user code may put anything under these names.
-_write, _fstat, _dup2 = os.write, os.fstat, os.dup2
+_write, _fstat, _dup2, _set_blocking = os.write, os.fstat, os.dup2, os.set_blocking
 _open = open
 _write_some = io.FileIO.write
 
@@ -48,7 +48,7 @@ class _Pipe(io.FileIO):
         while True:
             if written is None:
                 # Some child has made the pipe non-blocking, for all who share it.
-                os.set_blocking(self.fileno(), True)
+                _set_blocking(self.fileno(), True)
                 written = 0
             view = view[written:]
             if not view:
@@ -76,11 +76,18 @@ _stderr: TextIO
 def install() -> None:
     global _stdin, _stdout, _stderr
     for fd in (0, 1, 2):
-        _KEPT[fd] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _KEPT_FROM)
+        _KEPT[fd] = _duplicate(fd)
         _FILES[fd] = _file(fd)
     _stdin, _stdout, _stderr = sys.stdin, _output(1), _output(2)
     sys.stdout = sys.__stdout__ = _stdout  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _stderr  # type: ignore[misc]
+
+
+def _duplicate(fd: int) -> int:
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _KEPT_FROM)
+    except OSError:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)  # so many may not be open
 
 
 def _input() -> TextIO:
@@ -109,6 +116,8 @@ def write_error(text: str) -> None:
     while data:
         try:
             data = data[_write(fd, data):]
+        except BlockingIOError:
+            _set_blocking(fd, True)  # some child has changed that for all who share it
         except OSError:
             if fd != 2:
                 return  # the ERROR frame still carries the text

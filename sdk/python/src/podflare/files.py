@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Files:
     """Lists, reads, writes and removes files in a sandbox: `sandbox.files`.
 
-    Paths are absolute or relative to `/root`. Safe for use by several threads.
+    Paths are absolute, relative to `/root`, or begin with `~`. Safe for use by several threads.
 
     Every call raises `NotFoundError` when there is no such file or sandbox, and
     `InvalidRequestError` when the path is not one for this call.

@@ -275,7 +275,7 @@ public final class AgentConnection implements AutoCloseable {
   /**
    * Stores a file, whole or not at all.
    *
-   * @param path in the guest, absolute or relative to {@code /root}
+   * @param path in the guest: absolute, relative to {@code /root}, or from {@code ~}
    * @param mode permission bits, 0 to 07777; empty keeps those of a file that is replaced
    * @param source read to its end, but not closed
    * @return the number of bytes stored
@@ -308,7 +308,7 @@ public final class AgentConnection implements AutoCloseable {
   /**
    * Opens a regular file for reading.
    *
-   * @param path in the guest, absolute or relative to {@code /root}
+   * @param path in the guest: absolute, relative to {@code /root}, or from {@code ~}
    */
   public GuestFile get(String path) throws GuestException, InterruptedException {
     // Both questions travel together, so that the size costs no second round trip.

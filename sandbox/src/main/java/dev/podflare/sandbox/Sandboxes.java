@@ -107,7 +107,7 @@ public interface Sandboxes {
   /**
    * Stores a file, whole or not at all, from a stream of any length.
    *
-   * @param path in the guest, absolute or relative to {@code /root}
+   * @param path in the guest: absolute, relative to {@code /root}, or from {@code ~}
    * @param mode permission bits, 0 to 0777; empty keeps those of a file that is replaced
    * @return the number of bytes stored
    * @throws IOException if {@code content} failed; nothing is stored then
