@@ -39,6 +39,7 @@ class Surroundings:
         self._main = main
         self._display_hook = sys.displayhook
         self._home = os.path.expanduser("~")
+        self._reaches_out = False
         self._trace: Any = None
         self._profile: Any = None
 
@@ -49,7 +50,8 @@ class Surroundings:
         if sys.__dict__.get("displayhook") is not self._display_hook:
             sys.displayhook = self._display_hook
         streams.put_back()
-        if _calls(code):
+        self._reaches_out = _calls(code)
+        if self._reaches_out:
             self._leave_lost_directory()
             if "import" in code:
                 _look_again_for_directories()
@@ -70,10 +72,10 @@ class Surroundings:
         """After a cell, before anything is told of it."""
         if _get_recursion_limit() < _FEWEST_FRAMES:
             _set_recursion_limit(_RECURSION_LIMIT)
+        streams.settle(failed)
         if "builtins" in code:
             _mend_builtins()
-        streams.settle(failed)
-        if _calls(code):
+        if self._reaches_out:
             _settle_signals()
             streams.put_back_descriptors()
 
