@@ -11,6 +11,10 @@ enum Ending {
       "It ran into its timeout_seconds.",
       "Run it in smaller steps, pass a larger timeout_seconds, or start it in the background with"
           + " run_bash (nohup COMMAND >/tmp/log 2>&1 &) and look at its log later."),
+  NOT_RUN(
+      "The code was not run",
+      "Its timeout_seconds passed while it waited for other code of this sandbox.",
+      "Wait until that code has ended, then call again; or fork the sandbox, and run it in the child."),
   INTERRUPTED(
       "The code was interrupted",
       "The call was cancelled, or somebody stopped it.",

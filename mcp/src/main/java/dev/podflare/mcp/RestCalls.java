@@ -158,6 +158,8 @@ final class RestCalls implements SandboxCalls {
   private static @Nullable Exit hear(JsonNode event, Output output) {
     JsonNode data = event.path("data");
     switch (event.path("type").asString("")) {
+      case "waiting" -> output.waiting();
+      case "error" -> output.error(data.path("name").asString(""));
       case "stdout" -> output.stdout(data.asString(""));
       case "stderr" -> output.stderr(data.asString(""));
       case "result" -> {

@@ -108,11 +108,17 @@ interface SandboxCalls {
     /** It has an id of its own, by which it can be interrupted. */
     void begun(String exec);
 
+    /** It waits for other code of the sandbox. */
+    void waiting();
+
     void stdout(String text);
 
     void stderr(String text);
 
     /** A value that the code shows, by MIME type; binary types in base64. */
     void result(Map<String, String> value);
+
+    /** It ended by an exception, or was not run at all. */
+    void error(String name);
   }
 }

@@ -137,6 +137,6 @@ final class TerminalText {
 
   @Override
   public String toString() {
-    return lines.with(line.toString()).toString();
+    return Json.wellFormed(lines.with(line.toString()).toString());
   }
 }

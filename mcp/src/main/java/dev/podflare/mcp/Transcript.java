@@ -22,6 +22,9 @@ final class Transcript implements SandboxCalls.Output {
   private static final int MOST_OF_ALL_IMAGES = 12 << 20;
   private static final int MOST_IMAGES = 10;
 
+  /** What the server calls the error of code whose time limit passed while it waited. */
+  private static final String QUEUED_TOO_LONG = "QueuedTooLong";
+
   /** In this order, the first that there is, is what the model reads. */
   private static final List<String> TEXTS =
       List.of("text/plain", "text/markdown", "text/latex", "application/json", "text/html");
@@ -35,6 +38,8 @@ final class Transcript implements SandboxCalls.Output {
   private final List<ToolAnswer.Picture> images = new ArrayList<>();
   private int imageBytes;
   private Optional<String> exec = Optional.empty();
+  private boolean waits;
+  private boolean neverRan;
 
   @Override
   public synchronized void begun(String exec) {
@@ -42,12 +47,24 @@ final class Transcript implements SandboxCalls.Output {
   }
 
   @Override
+  public synchronized void waiting() {
+    waits = true;
+  }
+
+  @Override
+  public synchronized void error(String name) {
+    neverRan |= name.equals(QUEUED_TOO_LONG);
+  }
+
+  @Override
   public synchronized void stdout(String text) {
+    waits = false;
     stdout.append(text);
   }
 
   @Override
   public synchronized void stderr(String text) {
+    waits = false;
     stderr.append(text);
   }
 
@@ -91,6 +108,9 @@ final class Transcript implements SandboxCalls.Output {
 
   /** The last thing that was said. */
   synchronized String lastLine() {
+    if (waits) {
+      return "it waits for other code of this sandbox to end";
+    }
     String line = stdout.isEmpty() ? stderr.lastLine() : stdout.lastLine();
     return line.length() > 200 ? line.substring(0, 200) + "…" : line;
   }
@@ -102,7 +122,9 @@ final class Transcript implements SandboxCalls.Output {
    */
   synchronized ToolAnswer answer(String sandbox, SandboxCalls.Exit exit, Optional<String> news) {
     List<String> notes = new ArrayList<>();
-    Ending.of(exit.reason()).map(Ending::forModel).ifPresent(notes::add);
+    (neverRan ? Optional.of(Ending.NOT_RUN) : Ending.of(exit.reason()))
+        .map(Ending::forModel)
+        .ifPresent(notes::add);
     if (!exit.stateKept()) {
       notes.add(Ending.STATE_LOST);
     }

@@ -324,6 +324,11 @@ final class FakePodflare implements AutoCloseable {
         begin(exchange, out, event("stderr", "ValueError: no\n"));
         end(out, 1, "error", true);
       }
+      case "queued" -> {
+        begin(exchange, out, event("waiting", Map.of("behind", "exc_1")));
+        out.write(event("error", Map.of("name", "QueuedTooLong", "value", "", "traceback", "")));
+        end(out, 124, "timeout", true);
+      }
       case "oom" -> {
         begin(exchange, out);
         end(out, 137, "oom", false);

@@ -110,6 +110,12 @@ class ToolsTest {
   }
 
   @Test
+  void codeWhoseTimePassedWhileItWaitedIsToldAsNotRun() {
+    assertThat(client.text("run_python", Map.of("code", "queued")))
+        .isEqualTo("exit_code: 124\n\n" + Ending.NOT_RUN.forModel());
+  }
+
+  @Test
   void picturesAreImageContent() {
     McpSchema.CallToolResult result = client.call("run_python", Map.of("code", "figure"));
     assertThat(Client.textOf(result)).contains("<Figure> [image 1 below]");
