@@ -30,7 +30,9 @@ final class ExecTools {
             calls: variables, imports, open files and threads are still there in the next call, so \
             work in small steps and build on them. The value of the last expression comes back as \
             result, as in a notebook, and matplotlib figures (left open, or at plt.show()) come back \
-            as images. Lines like `!ls` and `%pip install NAME` work, and so does top-level await. An \
+            as images. Installed are pandas, numpy, scipy, scikit-learn, statsmodels, matplotlib, \
+            seaborn, sympy, networkx, requests, beautifulsoup4, lxml, openpyxl, pillow and more; \
+            `%pip install NAME` adds others. Lines like `!ls` work, and so does top-level await. An \
             uncaught exception gives exit_code 1 with its traceback in stderr and loses no state. \
             input() gets end-of-file. Long output is cut in its middle, and says so: print summaries, \
             and write large data to files under /root.\
@@ -46,8 +48,8 @@ final class ExecTools {
             "Run a shell command",
             """
             Runs a command, or a script of many lines, in bash as root in the sandbox, on the same \
-            files as run_python: inspect files, install packages (apt-get, pip), use git, compile, \
-            start servers. Each call is a fresh bash in /root: cd and exported variables do not last, \
+            files as run_python: inspect files, use git, compile (gcc, make), run node, jq, ripgrep, \
+            sqlite3 or pdftotext, install more (apt-get, pip), start servers. Each call is a fresh bash in /root: cd and exported variables do not last, \
             files and background processes do. Start what shall outlive the call with \
             `nohup COMMAND >/tmp/log 2>&1 &`. exit_code is the command's own. Nothing can be typed \
             into it: use flags such as -y.\
