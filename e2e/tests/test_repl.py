@@ -369,6 +369,21 @@ class DataScienceTest(SandboxCase):
         self.assertIn("<table", ran.results[-1]["text/html"])
         self.assertIn("a", ran.results[-1]["text/plain"])
 
+    def test_a_picture_too_large_to_send_is_made_smaller_and_says_so(self) -> None:
+        shown = self.figures(
+            "import matplotlib.pyplot as plt, numpy as np\n"
+            "plt.figure(figsize=(5, 5), dpi=200)\n"
+            "plt.imshow(np.random.rand(1000, 1000), interpolation='none'); plt.show()"
+        )
+        self.assertRegex(shown[0]["text/plain"], r"\[drawn at \d+ dpi instead of 200")
+        self.assertLess(len(shown[0]["image/png"]), 1_500_001)
+        shown = self.figures(
+            "from PIL import Image\n"
+            "Image.fromarray(np.random.randint(0, 255, (900, 900, 4), dtype='uint8'))"
+        )
+        self.assertRegex(shown[0]["text/plain"], r"\[shown at \d+x\d+, to fit")
+        self.assertTrue(shown[0]["image/png"].startswith(self.PNG))
+
     def test_the_libraries_are_imported_already(self) -> None:
         said = self.stdout(
             "import sys\n"

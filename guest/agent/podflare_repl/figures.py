@@ -15,6 +15,7 @@ from podflare_repl.imports import when_imported
 from podflare_repl.pictures import smaller_png
 
 _BACKEND = "podflare_repl.podflare_inline"
+_MANY_PIXELS = 4_000_000
 
 Publish = Callable[[dict[str, str]], None]
 _publish: Publish | None = None
@@ -62,15 +63,19 @@ def show_open() -> None:
 
 def bundle_of(figure: Any) -> dict[str, str]:
     """At a smaller resolution than its own if it would not fit in a result."""
+    setting = sys.modules["matplotlib"].rcParams["savefig.dpi"]
+    dpi = float(figure.dpi if setting == "figure" else setting)
+    width, height = figure.get_size_inches()
+    options: dict[str, Any] = {}
+    if width * height * dpi * dpi > _MANY_PIXELS:
+        options["pil_kwargs"] = {"compress_level": 1}  # half of the time goes into the rest
     picture = BytesIO()
-    figure.savefig(picture, format="png", bbox_inches="tight")
+    figure.savefig(picture, format="png", bbox_inches="tight", **options)
     text = repr(figure)
     encoded = b64encode(picture.getvalue()).decode()
     if len(encoded) <= MAX_PICTURE:
         return {"image/png": encoded, "text/plain": text}
     # To draw it again may take long; a smaller resolution gives the same picture, made smaller.
     encoded, scale = smaller_png(picture, len(encoded), MAX_PICTURE)
-    setting = sys.modules["matplotlib"].rcParams["savefig.dpi"]
-    dpi = figure.dpi if setting == "figure" else setting
     note = f"[drawn at {dpi * scale:.0f} dpi instead of {dpi:.0f}, to fit in a result]"
     return {"image/png": encoded, "text/plain": f"{text}\n{note}"}
