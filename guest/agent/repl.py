@@ -11,8 +11,8 @@ _BUILTINS = dict(vars(builtins))
 
 
 class _Loader(SourceFileLoader):
-    """Gives our modules built-in functions of their own: user code may overwrite the others, and what
-    serves it must go on."""
+    """Gives our modules built-in functions of their own: user code may overwrite the others, and
+    what serves it must go on."""
 
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = _BUILTINS

@@ -45,8 +45,8 @@ def _node(path: bytes) -> bytes:
 
 
 def digests(upper: bytes, paths: list[bytes]) -> Steps:
-    """For each path a digest of the regular file there, or zeros if there is none: BLAKE2b, of a file
-    of more than 1 MiB without its zeros.
+    """For each path a digest of the regular file there, or zeros if there is none: BLAKE2b, of a
+    file of more than 1 MiB without its zeros.
 
     Files of the upper layer are read there: through the overlay, each system call does its work
     twice.

@@ -51,8 +51,8 @@ Answer = dict[str, Any]
 
 
 def expanded(path: str, home: str) -> str:
-    """With the home directory for a `~` at its beginning, as a shell reads it. A name that begins so
-    and is not that of a user is a name."""
+    """With the home directory for a `~` at its beginning, as a shell reads it. A name that begins
+    so and is not that of a user is a name."""
     if not path.startswith("~"):
         return path
     user, slash, rest = path[1:].partition("/")
@@ -452,8 +452,8 @@ class Put(FileStream):
         """From here on nobody can stop it: half of either content is worse than a late one."""
         try:
             if self._copied < self._size:
-                self._copied += os.sendfile(
-                    self._target, self._fd, self._copied, min(_COPIED_AT_ONCE, self._size - self._copied))
+                step = min(_COPIED_AT_ONCE, self._size - self._copied)
+                self._copied += os.sendfile(self._target, self._fd, self._copied, step)
                 return True
             os.ftruncate(self._target, self._size)
             if self._mode is not None:

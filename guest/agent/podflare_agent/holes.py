@@ -1,5 +1,5 @@
-"""Where a sparse file has content. A file that something has mapped at its full size, or truncated to
-it, may be a thousand times as long as what is in it."""
+"""Where a sparse file has content. A file that something has mapped at its full size, or truncated
+to it, may be a thousand times as long as what is in it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def next_data(fd: int, at: int, size: int) -> int:
 
 
 def runs(fd: int, size: int) -> Iterator[tuple[int, int]]:
-    """(where it begins, how long it is) of each run of content. The last is empty if a hole is at the
-    end."""
+    """(where it begins, how long it is) of each run of content. The last is empty if a hole is at
+    the end."""
     at = 0
     while at < size:
         begin = next_data(fd, at, size)

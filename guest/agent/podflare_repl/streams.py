@@ -60,8 +60,8 @@ class _Pipe(io.FileIO):
 
     @property
     def buffer(self) -> _Pipe:
-        """For code that wraps `sys.stdout.buffer` in a writer of `codecs`, and in a later cell does so
-        again: such a writer hands on what it is asked for."""
+        """For code that wraps `sys.stdout.buffer` in a writer of `codecs`, and in a later cell does
+        so again: such a writer hands on what it is asked for."""
         return self
 
 
@@ -146,7 +146,9 @@ def put_back() -> None:
         pass  # one is deleted or detached
     _renew()
     for name, ours, method in (
-            ("stdin", _stdin, "readline"), ("stdout", _stdout, "write"), ("stderr", _stderr, "write")):
+            ("stdin", _stdin, "readline"),
+            ("stdout", _stdout, "write"),
+            ("stderr", _stderr, "write")):
         setattr(sys, f"__{name}__", ours)
         if not _is_usable(getattr(sys, name, None), method):
             setattr(sys, name, ours)
@@ -180,9 +182,10 @@ def flush_replaced() -> None:
         pass
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name, None)
-        if _is_usable(stream) and hasattr(stream, "flush"):
+        if _is_usable(stream):
             try:
-                stream.flush()
+                if hasattr(stream, "flush"):
+                    stream.flush()
             except Exception as why:
                 _take_place_of(name, f"can't be written to: {type(why).__name__}")
 

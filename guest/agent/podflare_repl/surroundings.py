@@ -1,6 +1,6 @@
-"""What a cell finds around it, beside its variables: streams, directory, signals, tracing. A cell may
-leave each in a state in which the next one could not run, or would be hit by what was meant for the
-one before. What works is left as it is, as in a notebook.
+"""What a cell finds around it, beside its variables: streams, directory, signals, tracing. A cell
+may leave each in a state in which the next one could not run, or would be hit by what was meant for
+the one before. What works is left as it is, as in a notebook.
 
 A cell that calls nothing can't have touched anything of the system. So nothing there is looked at,
 and such a cell costs no system call.
@@ -113,7 +113,7 @@ class Surroundings:
 
 
 def _calls(code: str) -> bool:
-    """Whether a cell may reach for anything outside of the interpreter, as far as its text tells."""
+    """Whether a cell may reach for anything outside of the interpreter, as its text tells."""
     return "(" in code or "import" in code or "\n" in code or "!" in code or "%" in code
 
 
