@@ -567,14 +567,21 @@ class Libraries(NotebookTest):
             def show(figure, renderer=None):
                 names = renderers._validate_coerce_renderers(renderer or renderers.default)
                 for name in names: renderers[name].render(figure)"""))
+        (package.parent / "basedatatypes.py").write_text(textwrap.dedent("""\
+            class BaseFigure:
+                def to_dict(self): return {'data': [{'type': 'pie'}]}
+                def _ipython_display_(self): import time; time.sleep(100)"""))
         outcome = self.cell("""\
             import plotly.io
+            from plotly.basedatatypes import BaseFigure
+            display(BaseFigure())
             class Figure:
                 def _ipython_display_(self): plotly.io.show({'data': [{'type': 'bar'}]})
             plotly.io.show({'data': []}, renderer='plotly_mimetype+notebook')
             Figure()""")
-        self.assertEqual([one["text/html"] for one in outcome.results], ["<div>drawn</div>"] * 2)
-        self.assertEqual(outcome.results[1]["text/plain"], "<plotly figure: bar>")
+        self.assertEqual([one["text/html"] for one in outcome.results], ["<div>drawn</div>"] * 3)
+        self.assertEqual(outcome.results[0]["text/plain"], "<plotly figure: pie>")
+        self.assertEqual(outcome.results[2]["text/plain"], "<plotly figure: bar>")
 
     def test_a_library_of_another_shape_can_be_imported_all_the_same(self) -> None:
         (self.host.home / "altair.py").write_text("version = 'quite other'\n")

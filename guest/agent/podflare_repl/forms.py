@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-import mimetypes
 import os
 from base64 import b64encode
-from html import escape
 from typing import Any
 
 _FETCH_SECONDS = 30.0
+
+
+def escape(text: str) -> str:
+    import html  # only here: it brings all names of characters
+
+    return html.escape(text)
 
 
 class DisplayObject:
@@ -273,6 +277,8 @@ class _Media(DisplayObject):
             super()._fetch()
 
     def _repr_html_(self) -> str:
+        import mimetypes
+
         kind = self.mimetype or mimetypes.guess_type(self.filename or self.url or "")[0]
         source = self.url or ""
         if self.data is not None:

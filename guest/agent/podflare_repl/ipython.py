@@ -7,8 +7,8 @@ kernel runs, are ours.
 
 from __future__ import annotations
 
+import os
 import sys
-import uuid
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -285,7 +285,7 @@ class DisplayHandle:
     """A display that can be changed: what it is at the end of the cell is one more result."""
 
     def __init__(self, display_id: str | None = None) -> None:
-        self.display_id = display_id or uuid.uuid4().hex
+        self.display_id = display_id or os.urandom(16).hex()
 
     def display(self, value: Any, **options: Any) -> None:
         display(value, display_id=self.display_id, **options)

@@ -23,6 +23,15 @@ def install(publish: Publish) -> None:
     when_imported("tqdm.notebook", _set_up_tqdm)
 
 
+def bundle_of(value: Any) -> Bundle | None:
+    """What a figure of plotly is shown as. Drawing a large one takes longer than its own hook would be
+    given."""
+    base = sys.modules.get("plotly.basedatatypes")
+    if base is None or not isinstance(value, base.BaseFigure):
+        return None
+    return _plotly_bundle(value.to_dict())
+
+
 def _set_up_plotly(module: ModuleType, publish: Publish) -> None:
     """`figure.show()` would look for a browser, or for a page that has loaded plotly before. So do
     the renderers that code chooses by name."""

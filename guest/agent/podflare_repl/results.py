@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from podflare_repl import display, figures
+from podflare_repl import display, figures, renderers
 from podflare_repl.display import Bundle
 from podflare_repl.fingerprints import is_plain
 
@@ -37,8 +37,18 @@ class Results:
             (send or self._send)(display.payload_of(value))
         elif figures.is_figure(value):
             figures.show(value)
-        elif not display.shows_itself(value):
-            self.publish(display.bundle_of(value), send)
+        else:
+            bundle = self._drawn(value)
+            if bundle is not None:
+                self.publish(bundle, send)
+            elif not display.shows_itself(value):
+                self.publish(display.bundle_of(value), send)
+
+    def _drawn(self, value: Any) -> Bundle | None:
+        try:
+            return renderers.bundle_of(value)
+        except Exception:
+            return None  # its own hooks show what they can
 
     def publish(self, bundle: Bundle, send: Send | None = None) -> None:
         if self._captures:
