@@ -452,6 +452,24 @@ class IPythonWithoutIPython(NotebookTest):
         self.assertEqual([one["text/plain"] for one in outcome.results], ["5", "(True, False)"])
 
 
+class Autoreload(NotebookTest):
+    def test_a_module_that_has_changed_is_imported_again(self) -> None:
+        module = self.host.home / "mine.py"
+        module.write_text("def f(): return 1\n")
+        self.cell("%load_ext autoreload\n%autoreload 2\nimport mine\nfrom mine import f as g")
+        self.assertEqual(self.cell("g(), mine.f()").value, "(1, 1)")
+        module.write_text("def f(): return 22\n")
+        self.assertEqual(self.cell("g(), mine.f()").value, "(22, 22)")
+        module.write_text("def f(: return 3\n")
+        outcome = self.cell("g()")
+        self.assertEqual(outcome.value, "22")
+        self.assertIn("autoreload of mine failed: SyntaxError", outcome.stderr)
+        module.write_text("def f(): return 4444\n")
+        self.cell("%autoreload 0")
+        module.write_text("def f(): return 55555\n")
+        self.assertEqual(self.cell("g()").value, "4444")
+
+
 class Interactivity(NotebookTest):
     def test_a_cell_shows_the_values_that_it_is_told_to(self) -> None:
         self.cell("""\

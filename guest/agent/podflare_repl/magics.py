@@ -45,7 +45,7 @@ _ALIASES = frozenset({
 # Their cells are Python, and run without them.
 _OF_PYTHON = frozenset({
     "prun", "memit", "mprun", "lprun", "snakeviz", "pyinstrument", "scalene", "profile", "debug",
-    "heat", "notify", "px", "autoreload", "skip_exception", "wandb", "tensorboard", "timer",
+    "heat", "notify", "px", "skip_exception", "wandb", "tensorboard", "timer",
     "black", "nb_black", "load_ext", "matplotlib", "config"})
 _HELP = {"pinfo": "?", "pinfo2": "??", "psource": "??", "pdoc": "?", "pdef": "?", "pfile": "??"}
 
@@ -59,6 +59,9 @@ class Magics:
         self._results = results
         self._history = history
         self._previous_directory: str | None = None
+        # Called before each cell, once a magic has put something here.
+        self.before_cell: Callable[[], None] | None = None
+        self._reloading: Any = None
         self.line: dict[str, LineMagic] = {
             "cd": self._cd, "pwd": lambda line, scope: os.getcwd(), "pip": self._pip,
             "conda": self._conda, "mamba": self._conda, "uv": self._uv,
@@ -69,7 +72,7 @@ class Magics:
             "lsmagic": self._list_magics, "load_ext": self._load_extension,
             "reload_ext": self._load_extension, "debug": self._no_debugger,
             "pdb": self._no_debugger, "sx": self._output, "system": self._output,
-            "prun": self._profile, "config": self._configure, "pycat": lambda line, scope: _quiet(shell.run(f"cat {line}")),
+            "prun": self._profile, "autoreload": self._autoreload, "config": self._configure, "pycat": lambda line, scope: _quiet(shell.run(f"cat {line}")),
         }
         self.cell: dict[str, CellMagic] = {
             "time": self._time_cell, "timeit": self._timeit_cell, "capture": self._capture,
@@ -396,6 +399,14 @@ class Magics:
             from podflare_repl.ipython import get_ipython
 
             get_ipython().ast_node_interactivity = value.strip().strip("'\"")
+
+    def _autoreload(self, line: str, scope: Scope) -> None:
+        from podflare_repl.autoreload import Autoreload
+
+        if self._reloading is None:
+            self._reloading = Autoreload(self._namespace)
+        self._reloading.choose(line.strip())
+        self.before_cell = self._reloading.before_cell
 
     def _no_debugger(self, line: str, scope: Scope) -> None:
         _pass_over("there is no debugger here, since nobody can answer it: "

@@ -92,6 +92,7 @@ class Repl:
         self._environment = Environment()
         self._surroundings = Surroundings(module)
         magics = Magics(self._namespace, self._runner.run_part, self._results, history)
+        self._magics = magics
         ipython.install(ipython.Shell(
             self._namespace, self._results, history, magics, self._runner.run_part, compiler))
         capture.install(self._results)
@@ -192,6 +193,8 @@ class Repl:
                 if stream == REHEARSAL:
                     self._runner.rehearse()
                 else:
+                    if self._magics.before_cell is not None:
+                        self._magics.before_cell()
                     auto_install.run(self._runner.run, code)
             finally:
                 self._surroundings.pause_tracing()
