@@ -168,8 +168,11 @@ class BadRequestTest(Case):
         ):
             self.assert_refused(self.post("/v1/sandboxes", b"{}", {"Content-Type": kind}), 415)
 
-    def test_fields_that_are_not_known_are_ignored(self) -> None:
-        answer = self.post("/v1/sandboxes", b'{"colour":"red","idle_timeout_seconds":60}', {})
+    def test_fields_that_are_not_known_are_refused_and_those_of_the_hosted_service_are_not(self) -> None:
+        answer = self.post("/v1/sandboxes", b'{"templte":"red","idle_timeout_seconds":60}', {})
+        self.assert_refused(answer, 400)
+        self.assertIn("Did you mean template?", answer.json["hint"])
+        answer = self.post("/v1/sandboxes", b'{"region":"us","idle_timeout_seconds":60}', {})
         self.assertEqual(answer.status, 200, str(answer))
         self.rest.close(answer.json["id"])
 

@@ -52,6 +52,9 @@ final class Sandbox {
   /** A call whose turn comes within this is answered as if it had not waited. */
   private static final Duration SOON = Duration.ofMillis(20);
 
+  /** The same where no code has the turn: a copy wakes up, a fork or a merge goes on. */
+  private static final Duration UNTIL_WOKEN = Duration.ofSeconds(5);
+
   private static final Duration ENDLESS = Duration.ofNanos(Long.MAX_VALUE);
   private static final Duration LEAST_LEFT = Duration.ofMillis(1);
 
@@ -505,7 +508,8 @@ final class Sandbox {
       try {
         Turns.Place place = turn.queue();
         exec.waitsAt(place);
-        if (place.settlesWithin(SOON)) {
+        if (place.settlesWithin(Duration.ZERO)
+            || place.settlesWithin(beforeTheAnswer(left(request, Optional.of(asked))))) {
           if (begin(exec, request, place, Optional.of(asked))) {
             exec.letWrite();
           }
@@ -611,6 +615,12 @@ final class Sandbox {
         turn.release();
       }
     }
+  }
+
+  /** How long a call waits for its turn before it is answered that it waits. */
+  private Duration beforeTheAnswer(Optional<Duration> limit) {
+    Duration usual = execs.running().isPresent() ? SOON : UNTIL_WOKEN;
+    return limit.filter(left -> left.compareTo(usual) < 0).orElse(usual);
   }
 
   private Optional<Duration> left(ExecRequest request, Optional<Instant> asked) {
