@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from rig.server import PODFLARE, REPOSITORY, Server, free_port
 
 sys.path.append(str(REPOSITORY / "sdk" / "conformance"))
 
-from environments_api import ENVIRONMENT, KEY, Call, EnvironmentsApi, Script  # noqa: E402
+from environments_api import ENVIRONMENT, KEY, Call, EnvironmentsApi, Script, Skill, Store  # noqa: E402
 
 #: From the start of a worker, or the last call, to what a test waits for.
 SOON = 60.0 * PATIENCE
@@ -31,7 +34,8 @@ class Worker:
 
     def __init__(self, server: Server, url: str, *options: str, key: str | None = KEY, extra: dict[str, str] | None = None):
         self.log = tempfile.NamedTemporaryFile("w+", prefix="pf-worker-", suffix=".log")
-        environment = {**server.client_environment(), "ANTHROPIC_BASE_URL": url, **(extra or {})}
+        self.cache = tempfile.mkdtemp(prefix="pf-worker-")
+        environment = {**server.client_environment(), "ANTHROPIC_BASE_URL": url, "XDG_CACHE_HOME": self.cache, **(extra or {})}
         environment.pop("ANTHROPIC_ENVIRONMENT_KEY", None)
         if key is not None:
             environment["ANTHROPIC_ENVIRONMENT_KEY"] = key
@@ -63,6 +67,7 @@ class Worker:
         if self.process.poll() is None:
             self.kill()
         self.log.close()
+        shutil.rmtree(self.cache, ignore_errors=True)
 
 
 class WorkerCase(Case):
@@ -276,6 +281,194 @@ class WorkerServesTest(WorkerCase):
         self.worker()
         self.await_end(script)
         self.assert_clean()
+
+
+def archive(**members: str) -> bytes:
+    """A zip of a skill, wrapped in a directory as the API's are. `__` in a name stands for a slash."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for name, content in members.items():
+            member = zipfile.ZipInfo("wrapped/" + name.replace("__", "/"))
+            member.create_system, member.external_attr = 3, (0o755 if content.startswith("#!") else 0o644) << 16
+            file.writestr(member, content)
+    return packed.getvalue()
+
+
+def store(id: str, path: str, access: str = "read_write") -> dict[str, Any]:
+    return {"type": "memory_store", "memory_store_id": id, "access": access, "mount_path": f"/mnt/memory/{path}"}
+
+
+class WorkerBringsTest(WorkerCase):
+    """What a session has, in its sandbox before its first call."""
+
+    def halves(self, call: Call) -> tuple[str, str]:
+        """What a call printed, and what the worker told with it."""
+        said, mark, told = call.text.partition("\n[")
+        self.assertTrue(mark, f"nothing is told: {call.text}\n{self.workers[-1].said}")
+        return said, told
+
+    def test_skills_memory_and_files_are_there_and_memory_is_saved(self) -> None:
+        many = {f"many_{number}": f"text {number}" for number in range(25)}
+        self.api.skills["skill_pdf"] = Skill("pdf", {"skver_1": archive(), "skver_2": archive(run="#!/bin/sh\necho ran")})
+        self.api.skills["skill_evil"] = Skill("evil", {"skver_1": archive(**{"..__..__evil": "evil"})})
+        self.api.stores = {"memstore_n": Store(a="one\n", b="two\n", **many), "memstore_r": Store(rule="keep\n")}
+        self.api.files["file_1"] = b"x,y\n"
+        script = self.queue(
+            [
+                bash("skills/pdf/run; ls /workspace/skills; cat /workspace/data.csv; ls /mnt/memory/notes | wc -l"),
+                bash("cd /mnt/memory/notes && echo more >> a && mkdir d && echo new > d/new && rm b"),
+                bash("echo x > /mnt/memory/rules/rule"),
+                Call("write", {"file_path": "/mnt/memory/notes/../rules/rule", "content": "x"}),
+                Call("read", {"file_path": "/mnt/memory/rules/rule"}),
+            ],
+            skills=[{"type": "custom", "skill_id": id, "version": "latest"} for id in ("skill_pdf", "skill_evil")],
+            resources=[
+                store("memstore_n", "notes"),
+                store("memstore_r", "rules", "read_only"),
+                {"type": "file", "file_id": "file_1", "mount_path": "/workspace/data.csv"},
+                {"type": "file", "file_id": "file_2", "mount_path": "/workspace/none.csv"},
+            ],
+        )
+        self.worker("--max-idle", "1")
+        self.await_end(script)
+        first, _, shell, written, read = script.turns[0]
+        said, told = self.halves(first)
+        self.assertEqual(said.split(), ["ran", "pdf", "x,y", "27"])
+        self.assertIn("skill skill_evil: the archive has a member that leads out of it", told)
+        self.assertIn("file /workspace/none.csv", told)
+        self.assertIn("Read-only file system", shell.text)
+        self.assertIn("mounted read-only", written.text)
+        self.assertEqual(read.text.strip(), "keep")
+        notes = self.api.stores["memstore_n"].memories
+        self.await_that(lambda: self.api.work[0].state == "stopped", "that it is let go")
+        self.assertEqual({path: notes.get(path) for path in ("/a", "/b", "/d/new")}, {"/a": "one\nmore\n", "/b": None, "/d/new": "new\n"})
+        self.assertEqual(len(notes), 27)
+
+        notes["/a"] = "theirs\n"
+        self.api.say(script, [bash("cat /mnt/memory/notes/a; ls /root; cat /workspace/data.csv")])
+        self.await_end(script)
+        self.assertEqual(script.turns[1][0].text.split("\n[")[0].split(), ["theirs", "skills", "x,y"])
+        self.assertEqual(self.api.count("archive"), 2, "an archive is kept on the worker's disk")
+        self.assert_clean()
+
+    def test_over_tls_a_webhook_wakes_it_and_a_repository_comes_without_its_token(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="pf-tls-"))
+        self.addCleanup(shutil.rmtree, folder)
+        certificate, authority = certificates(folder)
+        secret, token = os.urandom(32), "ghp_" + os.urandom(12).hex()
+        for name, text in {"token": token, "webhook": "whsec_" + base64.b64encode(secret).decode()}.items():
+            (folder / name).touch(0o600)
+            (folder / name).write_text(text)
+        commit = repository(folder)
+        port = free_port()
+        with EnvironmentsApi(certificate=certificate) as api:
+            self.api, api.git, api.git_token = api, folder, token
+            self.addCleanup(self.close_sandboxes)
+            host = api.url.removeprefix("https://")
+            worker = self.worker(
+                *("--ca-file", str(authority), "--git-host", host, "--git-token-file", str(folder / "token")),
+                *("--webhook-addr", f"127.0.0.1:{port}", "--webhook-key-file", str(folder / "webhook")),
+                *("--no-egress", "--max-idle", "1"),
+            )  # fmt: skip
+            self.await_that(lambda: api.count("poll") == 1, "the first poll")
+            url = f"{api.url}/git/project.git"
+            script = self.queue(
+                [bash("cd /workspace/project && git log --format=%s && git remote get-url origin && git status --short --branch")],
+                [bash(f"echo found $(grep -rls {token[4:]} /workspace /root /tmp /etc; env | grep -c {token[4:]}; ls -A /tmp)")],
+                resources=[
+                    {
+                        "type": "github_repository",
+                        "url": url,
+                        "mount_path": "/workspace/project",
+                        "checkout": {"type": "commit", "sha": commit},
+                    },
+                    {"type": "github_repository", "url": "https://github.com/o/r", "mount_path": "/workspace/other"},
+                ],
+            )
+            self.assertEqual(api.webhook(f"http://127.0.0.1:{port}/webhook", secret, script), 204)
+            self.await_end(script)
+            said, told = self.halves(script.turns[0][0])
+            self.assertEqual(said.splitlines(), ["first", url, "## HEAD (no branch)"])
+            self.assertIn("github.com is not the host that repositories are cloned from", told)
+            self.assertEqual(script.turns[1][0].text, "found 0", "neither the token nor what was on its way is there")
+            self.assertNotIn(token, worker.said)
+            self.assert_clean()
+            self.assertEqual(worker.terminate(), 0)
+            self.close_sandboxes()
+
+    @slow
+    def test_a_certificate_of_an_unknown_authority_is_not_trusted(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="pf-tls-"))
+        self.addCleanup(shutil.rmtree, folder)
+        certificate, _ = certificates(folder)
+        with EnvironmentsApi(certificate=certificate) as api:
+            worker = self.worker(url=api.url)
+            eventually("that it says so", lambda: "can't be reached" in worker.said, SOON)
+            self.assertEqual(api.calls, [])
+
+    @slow
+    def test_what_a_killed_worker_did_not_save_is_kept_and_told(self) -> None:
+        self.api.stores["memstore_n"] = Store(a="one\n")
+        script = self.queue(
+            [bash("echo mine > /mnt/memory/notes/a")],
+            [bash("sleep 5")],
+            [bash("cat /mnt/memory/notes/a /root/unsaved-memory/notes-1/a")],
+            resources=[store("memstore_n", "notes")],
+        )
+        worker = self.worker()
+        self.await_that(lambda: script.turns[0][0].answers, "the first answer")
+        worker.kill()
+        self.worker()
+        self.await_end(script)
+        self.assertIn("kept in /root/unsaved-memory/notes-1", script.turns[1][0].text)
+        self.assertEqual(script.turns[2][0].text.split(), ["one", "mine"])
+        self.assert_clean()
+
+    @slow
+    def test_memory_without_its_token_or_that_can_not_be_had_ends_the_work(self) -> None:
+        script = self.queue([bash("echo no")], secret=False, resources=[store("memstore_n", "notes")])
+        other = self.queue([bash("echo no")], name="b", resources=[store("memstore_none", "notes")])
+        worker = self.worker()
+        self.await_that(lambda: all(work.state == "stopped" for work in self.api.work), "the end of both")
+        self.assertIn("without the token", worker.said)
+        self.assertIn("memstore_none not found", worker.said)
+        self.assertEqual([script.turns[0][0].answers, other.turns[0][0].answers], [[], []])
+
+
+def certificates(folder: Path) -> tuple[Path, Path]:
+    """A server's certificate for 127.0.0.1 with its key, and the authority that it is of."""
+    authority, server = folder / "ca.pem", folder / "server.pem"
+    new = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    for command in (
+        [*new, "-x509", "-subj", "/CN=Test authority", "-keyout", str(folder / "ca.key"), "-out", str(authority)],
+        [
+            *(*new, "-x509", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-addext", "basicConstraints=critical,CA:FALSE"),
+            *("-CA", str(authority), "-CAkey", str(folder / "ca.key"), "-keyout", str(server), "-out", str(folder / "cert")),
+        ],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    server.write_text(server.read_text() + (folder / "cert").read_text())
+    return server, authority
+
+
+def repository(folder: Path) -> str:
+    """A bare repository with two commits, to be served as files; returns the first one."""
+    work, bare = folder / "work", folder / "project.git"
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *identity, *words], check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "--quiet", "--initial-branch=main", str(work))
+    (work / "README").write_text("hello\n")
+    git("-C", str(work), "add", "README")
+    git("-C", str(work), "commit", "--quiet", "--message=first")
+    first = git("-C", str(work), "rev-parse", "HEAD")
+    git("-C", str(work), "commit", "--quiet", "--allow-empty", "--message=second")
+    git("clone", "--quiet", "--bare", str(work), str(bare))
+    git("--git-dir", str(bare), "update-server-info")
+    return first
 
 
 @slow

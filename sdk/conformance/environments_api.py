@@ -13,6 +13,10 @@ the model's would; after the last one the session is idle, or terminated if the 
 It is as strict as the API's documentation is: polls must say who polls, work that is not acknowledged comes back, a heartbeat
 must show the one before (412 if not), a lease that nobody keeps runs out and its work comes back, an answer must be of the kind
 of its call, not be empty, and be the only one. What is not so is a 400 that says it, and is in `failures`.
+
+A session can bring skills, memory stores and files along, which are in `api.skills`, `api.stores` and `api.files`, and are served
+as the public client libraries ask for them; memory is changed under the hashes that it had. With a certificate it speaks TLS, and
+then serves `api.git`, a directory of bare repositories, to whoever shows `api.git_token`. `api.webhook` tells a worker of a session.
 `api.errors` are answered in place of the next calls: `api.fail("send", 500)`. Every call is in `api.calls`.
 """
 
@@ -20,15 +24,20 @@ from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
+import hmac
 import json
 import re
 import secrets
+import ssl
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -39,6 +48,8 @@ from messages_api import Refused, check_part  # noqa: E402
 ENVIRONMENT = "env_fake"
 KEY = "sk-ant-oat-fake"
 NOBODY = "NO_HEARTBEAT"
+MEMORY_PREVIEW = "agent-memory-2026-07-22"
+LARGEST_MEMORY = 102_400
 LARGEST_REQUEST = 32 * 1024 * 1024
 LONGEST_STREAM = 60.0
 
@@ -74,6 +85,8 @@ class Script:
     turns: list[list[Call]]
     ending: str = "idle"  # or "terminated"
     secret: bool = True
+    skills: list[dict[str, str]] = field(default_factory=list)
+    resources: list[dict[str, Any]] = field(default_factory=list)
     status: str = "running"
     events: list[dict[str, Any]] = field(default_factory=list)
     begun: int = 0
@@ -145,13 +158,62 @@ class Work:
         }  # fmt: skip
 
 
+@dataclass
+class Skill:
+    """A skill, with the archives of its versions; the last one is the latest."""
+
+    name: str
+    versions: dict[str, bytes]
+
+
+class Store:
+    """A memory store: texts by path."""
+
+    def __init__(self, **memories: str):
+        self.memories = {"/" + path: content for path, content in memories.items()}
+        self.ids: dict[str, str] = {}
+
+    def shown(self, path: str, full: bool) -> dict[str, Any]:
+        content = self.memories[path]
+        return {
+            "id": self.ids.setdefault(path, f"mem_{len(self.ids)}"),
+            "type": "memory",
+            "path": path,
+            "content": content if full else None,
+            "content_sha256": sha256(content),
+            "content_size_bytes": len(content.encode()),
+        }
+
+    def path_of(self, id: str) -> str:
+        for path, known in self.ids.items():
+            if known == id and path in self.memories:
+                return path
+        raise Refused(f"Memory {id} not found", 404, "not_found_error")
+
+
+def sha256(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 class EnvironmentsApi(ThreadingHTTPServer):
     """The fake. A context manager that serves from a thread of its own."""
 
     daemon_threads = True
 
-    def __init__(self, port: int = 0, ttl: float = 4.0, reclaim: float = 2.0):
+    def __init__(self, port: int = 0, ttl: float = 4.0, reclaim: float = 2.0, certificate: Path | None = None):
         super().__init__(("127.0.0.1", port), Handler)
+        self.scheme = "http"
+        if certificate is not None:
+            self.scheme = "https"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            # The handshake is then made by the thread that serves the connection.
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.skills: dict[str, Skill] = {}
+        self.stores: dict[str, Store] = {}
+        self.files: dict[str, bytes] = {}
+        self.git: Path | None = None
+        self.git_token = ""
         self.nonce = secrets.token_hex(4)
         self.ttl = ttl
         self.reclaim = reclaim
@@ -165,7 +227,7 @@ class EnvironmentsApi(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
 
     def __enter__(self) -> EnvironmentsApi:
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -176,7 +238,8 @@ class EnvironmentsApi(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], ConnectionError):  # A worker that is killed closes nothing.
+        # A worker that is killed closes nothing; one that does not trust the certificate says so to itself.
+        if not isinstance(sys.exc_info()[1], ConnectionError | ssl.SSLError):
             super().handle_error(request, client_address)
 
     # --- what a test does ---
@@ -216,10 +279,24 @@ class EnvironmentsApi(ThreadingHTTPServer):
             self.changed.notify_all()
 
     def fail(self, what: str, status: int, times: int = 1, retry_after: float | None = None, done: bool = False) -> None:
-        """The next calls of a kind (poll, ack, heartbeat, stop, session, stream, list, send) are answered so. With `done`
+        """The next calls of a kind (poll, ack, heartbeat, stop, session, stream, list, send, skill, archive, file, memories,
+        memory, remember, rewrite, forget) are answered so. With `done`
         they have their effect all the same; with the status 0 the connection breaks in place of an answer."""
         with self.changed:
             self.errors += [(what, status, retry_after, done)] * times
+
+    def webhook(self, url: str, secret: bytes, script: Script, type: str = "session.status_run_started") -> int:
+        """Delivers a webhook about a session, and returns what it was answered."""
+        event = {"type": "event", "id": f"event_{secrets.token_hex(8)}", "created_at": _now()}
+        event["data"] = {"type": type, "id": script.id, "organization_id": "org_fake", "workspace_id": "wrkspc_fake"}
+        body, now = json.dumps(event).encode(), str(int(time.time()))
+        signed = hmac.digest(secret, f"{event['id']}.{now}.".encode() + body, "sha256")
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        request.add_header("webhook-id", event["id"])
+        request.add_header("webhook-timestamp", now)
+        request.add_header("webhook-signature", "v1," + base64.b64encode(signed).decode())
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
 
     def steal(self, script: Script) -> None:
         """Another worker takes the lease of a session's work, as if this one had been silent for too long."""
@@ -339,12 +416,24 @@ class Handler(BaseHTTPRequestHandler):
         ("stream", "GET", r"/v1/sessions/([\w-]+)/events/stream"),
         ("list", "GET", r"/v1/sessions/([\w-]+)/events"),
         ("send", "POST", r"/v1/sessions/([\w-]+)/events"),
+        ("skill", "GET", r"/v1/skills/([\w-]+)/versions/([\w-]+)"),
+        ("archive", "GET", r"/v1/skills/([\w-]+)/versions/([\w-]+)/content"),
+        ("file", "GET", r"/v1/files/([\w-]+)/content"),
+        ("memories", "GET", r"/v1/memory_stores/([\w-]+)/memories"),
+        ("remember", "POST", r"/v1/memory_stores/([\w-]+)/memories"),
+        ("memory", "GET", r"/v1/memory_stores/([\w-]+)/memories/([\w-]+)"),
+        ("rewrite", "POST", r"/v1/memory_stores/([\w-]+)/memories/([\w-]+)"),
+        ("forget", "DELETE", r"/v1/memory_stores/([\w-]+)/memories/([\w-]+)"),
     )
+    OF_MEMORY = ("memories", "remember", "memory", "rewrite", "forget")
 
     def do_GET(self) -> None:
         self._handle()
 
     def do_POST(self) -> None:
+        self._handle()
+
+    def do_DELETE(self) -> None:
         self._handle()
 
     def log_message(self, format: str, *arguments: object) -> None:
@@ -355,6 +444,9 @@ class Handler(BaseHTTPRequestHandler):
         self.query = {name: values[-1] for name, values in parse_qs(address.query).items()}
         body = self.rfile.read(min(int(self.headers.get("content-length") or 0), LARGEST_REQUEST))
         try:
+            if self.server.git is not None and address.path.startswith("/git/"):
+                self._repository(address.path.removeprefix("/git/"))
+                return
             for kind, method, pattern in self.ROUTES:
                 found = re.fullmatch(pattern, address.path)
                 if found and method == self.command:
@@ -395,10 +487,18 @@ class Handler(BaseHTTPRequestHandler):
     def _check_headers(self, kind: str, ids: tuple[str, ...]) -> None:
         if self.headers.get("anthropic-version") != "2023-06-01":
             raise Refused("anthropic-version: header is required")
-        if "managed-agents-2026-04-01" not in self.headers.get("anthropic-beta", ""):
-            raise Refused("anthropic-beta: this endpoint needs managed-agents-2026-04-01")
+        preview = self.headers.get("anthropic-beta", "")
+        needed = MEMORY_PREVIEW if kind in self.OF_MEMORY else "managed-agents-2026-04-01"
+        if kind in ("skill", "archive", "file"):
+            if preview:
+                raise Refused(f"anthropic-beta: {preview} is not of this endpoint")
+        elif needed not in preview:
+            raise Refused(f"anthropic-beta: this endpoint needs {needed}")
         given = self.headers.get("authorization", "")
         wanted = KEY
+        if kind in (*self.OF_MEMORY, "skill", "archive", "file"):
+            self._check_owner(kind, ids, given)
+            return
         if kind in ("heartbeat", "stop"):
             wanted = self._work(ids[1]).script.token
         elif kind in ("session", "stream", "list", "send"):
@@ -407,6 +507,16 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused("invalid bearer token", 401, "authentication_error")
         if kind in ("poll", "ack", "heartbeat", "stop") and ids[0] != ENVIRONMENT:
             raise Refused(f"Environment {ids[0]} not found", 404, "not_found_error")
+
+    def _check_owner(self, kind: str, ids: tuple[str, ...], given: str) -> None:
+        """Only a session that has it may ask for it; memory is closed to the environment's key."""
+        for script in self.server.scripts.values():
+            if given == f"Bearer {script.token}" and not (kind in self.OF_MEMORY and script.token == KEY):
+                named = {skill["skill_id"] for skill in script.skills}
+                named.update(one.get("memory_store_id") or one.get("file_id") for one in script.resources)
+                if ids[0] in named:
+                    return
+        raise Refused("invalid bearer token", 401, "authentication_error")
 
     def _script(self, id: str) -> Script:
         if id not in self.server.scripts:
@@ -467,8 +577,8 @@ class Handler(BaseHTTPRequestHandler):
                 "type": "session",
                 "status": script.status,
                 "environment_id": ENVIRONMENT,
-                "agent": {"id": "agent_fake", "skills": []},
-                "resources": [],
+                "agent": {"id": "agent_fake", "skills": script.skills},
+                "resources": script.resources,
                 "metadata": {},
             }
         )
@@ -517,6 +627,95 @@ class Handler(BaseHTTPRequestHandler):
             if not news:
                 self._chunk(b"event: ping\ndata: {}\n\n")
         self._chunk(b"")
+
+    def _skill(self, id: str, version: str, _body: bytes) -> None:
+        skill = self._of(self.server.skills, id)
+        latest = list(skill.versions)[-1]
+        version = latest if version == "latest" else version
+        self._of(skill.versions, version)
+        self._json({"id": version, "type": "skill_version", "skill_id": id, "name": skill.name, "description": ""})
+
+    def _archive(self, id: str, version: str, _body: bytes) -> None:
+        self._bytes(self._of(self._of(self.server.skills, id).versions, version))
+
+    def _file(self, id: str, _body: bytes) -> None:
+        self._bytes(self._of(self.server.files, id))
+
+    def _memories(self, id: str, _body: bytes) -> None:
+        view, limit = self.query.get("view", "basic"), int(self.query.get("limit", "20"))
+        if not 1 <= limit <= (20 if view == "full" else 100):
+            raise Refused("limit: too many for one page")
+        store, at = self._of(self.server.stores, id), int(self.query.get("page", "page_0").removeprefix("page_"))
+        with self.server.changed:
+            paths = sorted(store.memories)
+            page = [store.shown(path, view == "full") for path in paths[at : at + limit]]
+        self._json({"data": page, "next_page": f"page_{at + limit}" if at + limit < len(paths) else None})
+
+    def _memory(self, id: str, memory: str, _body: bytes) -> None:
+        store = self._of(self.server.stores, id)
+        with self.server.changed:
+            shown = store.shown(store.path_of(memory), self.query.get("view", "full") == "full")
+        self._json(shown)
+
+    def _remember(self, id: str, body: bytes) -> None:
+        self._write_memory(id, None, json.loads(body))
+
+    def _rewrite(self, id: str, memory: str, body: bytes) -> None:
+        self._write_memory(id, memory, json.loads(body))
+
+    def _write_memory(self, id: str, memory: str | None, given: dict[str, Any]) -> None:
+        store, content = self._of(self.server.stores, id), given.get("content")
+        if not isinstance(content, str) or len(content.encode()) > LARGEST_MEMORY:
+            raise Refused("content: must be a text of at most 100 kB")
+        with self.server.changed:
+            if memory is None:
+                path = given.get("path", "")
+                if not re.fullmatch(r"(/[^/\0]+)+", path) or {".", ".."}.intersection(path.split("/")):
+                    raise Refused(f"path: {path!r} is none")
+                if path in store.memories:
+                    raise Refused("there is a memory at this path", 409, "memory_path_conflict_error")
+            else:
+                path, condition = store.path_of(memory), given.get("precondition") or {}
+                if condition.get("type") != "content_sha256":
+                    raise Refused("precondition: a worker must say what it replaces")
+                if condition.get("content_sha256") != sha256(store.memories[path]):
+                    raise Refused("it has changed", 409, "memory_precondition_failed_error")
+            store.memories[path] = content
+            shown = store.shown(path, False)
+            self.server.changed.notify_all()
+        self._json(shown)
+
+    def _forget(self, id: str, memory: str, _body: bytes) -> None:
+        store = self._of(self.server.stores, id)
+        with self.server.changed:
+            path = store.path_of(memory)
+            if self.query.get("expected_content_sha256") != sha256(store.memories[path]):
+                raise Refused("it has changed", 409, "memory_precondition_failed_error")
+            del store.memories[path]
+            self.server.changed.notify_all()
+        self._json({"id": memory, "type": "memory_deleted"})
+
+    def _repository(self, name: str) -> None:
+        """A file of a repository, as git's plain protocol reads them."""
+        basic = base64.b64encode(f"x-access-token:{self.server.git_token}".encode()).decode()
+        if self.headers.get("authorization") != f"Basic {basic}":
+            raise Refused("the repository is private", 401, "authentication_error")
+        path = self.server.git / name
+        if ".." in name.split("/") or not path.is_file():
+            raise Refused(f"there is no {name}", 404, "not_found_error")
+        self._bytes(path.read_bytes())
+
+    def _of(self, known: dict[str, Any], id: str) -> Any:
+        if id not in known:
+            raise Refused(f"{id} not found", 404, "not_found_error")
+        return known[id]
+
+    def _bytes(self, content: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def _chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))

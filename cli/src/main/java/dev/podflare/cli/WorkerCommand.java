@@ -5,7 +5,10 @@ import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.cli.client.Environment;
 import dev.podflare.worker.EnvironmentKey;
 import dev.podflare.worker.EnvironmentWorker;
-import java.net.URI;
+import dev.podflare.worker.GitHost;
+import dev.podflare.worker.ProviderAddress;
+import dev.podflare.worker.WebhookEndpoint;
+import dev.podflare.worker.WebhookKey;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -67,6 +70,17 @@ final class WorkerCommand implements Runnable {
                       + " https://api.anthropic.com).")
           @Nullable String baseUrl,
       @Option(
+              names = "--insecure",
+              description =
+                  "Allows plain http:// to a private address, for a control plane of your own.")
+          boolean isInsecure,
+      @Option(
+              names = "--ca-file",
+              paramLabel = "FILE",
+              description =
+                  "A PEM file with certificate authorities to trust beside the usual ones.")
+          @Nullable Path authorities,
+      @Option(
               names = "--max-sessions",
               paramLabel = "N",
               defaultValue = "4",
@@ -99,15 +113,44 @@ final class WorkerCommand implements Runnable {
               paramLabel = "NAME",
               description =
                   "Also answers the agent's custom tool of this name: run_python or run_bash.")
-          @Nullable List<String> customTools)
+          @Nullable List<String> customTools,
+      @Option(
+              names = "--git-host",
+              paramLabel = "HOST",
+              defaultValue = "github.com",
+              description =
+                  "Where the repositories of sessions are cloned from (default: ${DEFAULT-VALUE}).")
+          String gitHost,
+      @Option(
+              names = "--git-token-file",
+              paramLabel = "FILE",
+              description =
+                  "A file of mode 0600 with a token that may read private repositories there.")
+          @Nullable Path gitTokenFile,
+      @Option(
+              names = "--webhook-addr",
+              paramLabel = "HOST:PORT",
+              description =
+                  "Where the provider's webhooks come in, behind a proxy with TLS (default: they"
+                      + " do not).")
+          @Nullable String webhookAddress,
+      @Option(
+              names = "--webhook-key-file",
+              paramLabel = "FILE",
+              description =
+                  "A file of mode 0600 with their signing secret (default:"
+                      + " $ANTHROPIC_WEBHOOK_SIGNING_KEY).")
+          @Nullable Path webhookKeyFile)
       throws CommandFailure {
     ServerLog.begin();
     EnvironmentWorker.Settings settings;
     try {
       settings =
           new EnvironmentWorker.Settings(
-              URI.create(
-                  given(baseUrl, "ANTHROPIC_BASE_URL", EnvironmentWorker.PROVIDER.toString())),
+              ProviderAddress.of(
+                  given(baseUrl, "ANTHROPIC_BASE_URL", EnvironmentWorker.PROVIDER),
+                  isInsecure,
+                  authorities),
               given(environment, "ANTHROPIC_ENVIRONMENT_ID", ""),
               EnvironmentKey.of(keyFile, System.getenv()),
               maxSessions,
@@ -115,12 +158,28 @@ final class WorkerCommand implements Runnable {
               template,
               !noEgress,
               Duration.ofHours(lifetime),
-              customTools == null ? Set.of() : Set.copyOf(customTools));
+              customTools == null ? Set.of() : Set.copyOf(customTools),
+              GitHost.of(gitHost, gitTokenFile, authorities),
+              cache(),
+              webhookAddress == null
+                  ? null
+                  : WebhookEndpoint.of(
+                      webhookAddress, WebhookKey.of(webhookKeyFile, System.getenv())));
     } catch (IllegalArgumentException wrong) {
       throw new CommandFailure(String.valueOf(wrong.getMessage()), wrong);
     }
     ServedEnvironment.serve(settings, client.address());
     return 0;
+  }
+
+  /** Beside the SDKs' configuration, where the desktop's rules put such things. */
+  private static Path cache() {
+    String configured = Environment.value("XDG_CACHE_HOME", "");
+    Path home =
+        configured.isEmpty()
+            ? Path.of(System.getProperty("user.home"), ".cache")
+            : Path.of(configured);
+    return home.resolve("podflare").resolve("worker");
   }
 
   private static String given(@Nullable String option, String variable, String otherwise) {

@@ -6,16 +6,15 @@ import dev.podflare.sdk.Language;
 import dev.podflare.sdk.PodflareException;
 import dev.podflare.sdk.Sandbox;
 import dev.podflare.worker.SessionEvent.ToolCall;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,10 +40,17 @@ final class AgentTools {
 
   private final SessionSandbox sandbox;
   private final Set<String> custom;
+  private final Predicate<String> isReadOnly;
 
-  AgentTools(SessionSandbox sandbox, Set<String> custom) {
+  /**
+   * Tools in a sandbox.
+   *
+   * @param isReadOnly which absolute paths must not be written to
+   */
+  AgentTools(SessionSandbox sandbox, Set<String> custom, Predicate<String> isReadOnly) {
     this.sandbox = sandbox;
     this.custom = custom;
+    this.isReadOnly = isReadOnly;
   }
 
   /** Whether this worker answers it. What it does not know, another program answers. */
@@ -131,14 +137,22 @@ final class AgentTools {
     return String.join("\n", lines.subList(first - 1, end));
   }
 
-  private static ToolResult write(Sandbox here, Input input) {
-    String path = input.path("file_path");
+  private ToolResult write(Sandbox here, Input input) {
+    String path = writable(input.path("file_path"));
     long bytes = here.files().write(path, input.text("content"));
     return ToolResult.ok(path + " has been written (" + bytes + " bytes)");
   }
 
-  private static ToolResult edit(Sandbox here, Input input) {
-    String path = input.path("file_path");
+  private String writable(String path) {
+    if (isReadOnly.test(Path.of("/root").resolve(path).normalize().toString())) {
+      throw new Misuse(
+          path + " is in a memory store that is mounted read-only. Write to another path");
+    }
+    return path;
+  }
+
+  private ToolResult edit(Sandbox here, Input input) {
+    String path = writable(input.path("file_path"));
     String old = input.text("old_string");
     String replacement = input.text("new_string");
     if (old.isEmpty()) {
@@ -172,7 +186,7 @@ final class AgentTools {
   }
 
   private static ToolResult grep(Sandbox here, Input input) {
-    return search(here, resource("grep.sh"), input.path("pattern"), input);
+    return search(here, Resources.text("grep.sh"), input.path("pattern"), input);
   }
 
   private static ToolResult search(Sandbox here, String command, String pattern, Input input) {
@@ -180,7 +194,7 @@ final class AgentTools {
         ExecOptions.builder()
             .language(Language.BASH)
             .timeout(USUAL_LIMIT)
-            .env("PF_SCRIPT", resource("glob.py"))
+            .env("PF_SCRIPT", Resources.text("glob.py"))
             .env("PF_PATTERN", pattern)
             .env("PF_PATH", input.optionalPath("path", "/root"))
             .build();
@@ -213,17 +227,6 @@ final class AgentTools {
       return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
     } catch (CharacterCodingException binary) {
       throw new Misuse(path + " is not UTF-8 text. Use bash to work with its bytes");
-    }
-  }
-
-  private static String resource(String name) {
-    try (InputStream in = AgentTools.class.getResourceAsStream(name)) {
-      if (in == null) {
-        throw new IllegalStateException(name + " is not in the program");
-      }
-      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
-    } catch (IOException broken) {
-      throw new UncheckedIOException(broken);
     }
   }
 

@@ -1,11 +1,12 @@
 package dev.podflare.worker;
 
 import dev.podflare.sdk.Client;
+import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
-import java.net.URI;
+import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Locale;
+import java.time.InstantSource;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -30,7 +31,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class EnvironmentWorker {
   /** Where the provider's API is, unless something else is said. */
-  public static final URI PROVIDER = URI.create("https://api.anthropic.com");
+  public static final String PROVIDER = "https://api.anthropic.com";
 
   /** The label of all sandboxes that an environment's sessions have; its value is the id. */
   public static final String ENVIRONMENT_LABEL = "anthropic-environment";
@@ -44,6 +45,12 @@ public final class EnvironmentWorker {
   private static final Duration SHORTEST_PAUSE = Duration.ofSeconds(1);
 
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(3);
+
+  /** The same for a worker that is woken by webhooks, some of which may get lost. */
+  private static final Duration PAUSE_WITH_WEBHOOKS = Duration.ofMinutes(1);
+
+  /** How long after a webhook the queue is looked at as often as without them. */
+  private static final Duration AFTER_A_WEBHOOK = Duration.ofSeconds(15);
 
   /** How long the poll that is under way may go on once the worker stops. */
   private static final Duration LAST_POLL = Duration.ofSeconds(2);
@@ -59,6 +66,7 @@ public final class EnvironmentWorker {
   private final Ticker ticker = System::nanoTime;
   private final RandomGenerator random = () -> ThreadLocalRandom.current().nextLong();
   private final CountDownLatch stop = new CountDownLatch(1);
+  private final Bell bell = new Bell();
   private final Map<String, SessionRun> running = new ConcurrentHashMap<>();
 
   /** By session, since a lost item may come back while its calls still end. */
@@ -72,7 +80,7 @@ public final class EnvironmentWorker {
   /**
    * What a worker is told.
    *
-   * @param provider where the provider's API is: https, or http to this machine
+   * @param provider where the provider's API is
    * @param environment the environment's id
    * @param key what opens its queue
    * @param maxSessions how many sessions are served at once, 1 to 64
@@ -83,9 +91,12 @@ public final class EnvironmentWorker {
    * @param lifetime how long a sandbox lives at most, more than zero
    * @param customTools which of the agent's own tools are answered: {@code run_python}, {@code
    *     run_bash}, or none
+   * @param gitHost where repositories are cloned from
+   * @param cache a directory for what is downloaded more than once; it is created
+   * @param webhooks where the provider can wake the worker, or null
    */
   public record Settings(
-      URI provider,
+      ProviderAddress provider,
       String environment,
       EnvironmentKey key,
       int maxSessions,
@@ -93,7 +104,10 @@ public final class EnvironmentWorker {
       @Nullable String template,
       boolean egress,
       Duration lifetime,
-      Set<String> customTools) {
+      Set<String> customTools,
+      GitHost gitHost,
+      Path cache,
+      @Nullable WebhookEndpoint webhooks) {
     /**
      * Checks them.
      *
@@ -101,12 +115,6 @@ public final class EnvironmentWorker {
      */
     public Settings {
       customTools = Set.copyOf(customTools);
-      if (!isSafe(provider)) {
-        throw new IllegalArgumentException(
-            "the provider's address must be https://…, or http:// to this machine, so that the key"
-                + " is not sent in the clear; it is "
-                + provider);
-      }
       if (!Json.isId(environment)) {
         throw new IllegalArgumentException(
             environment.isEmpty()
@@ -126,22 +134,6 @@ public final class EnvironmentWorker {
                 + String.join(", ", customTools));
       }
     }
-
-    private static boolean isSafe(URI address) {
-      String scheme = address.getScheme();
-      String host = address.getHost();
-      boolean isPlain =
-          scheme != null
-              && host != null
-              && address.getRawUserInfo() == null
-              && address.getRawQuery() == null
-              && address.getRawFragment() == null;
-      return isPlain
-          && (scheme.equals("https")
-              || (scheme.equals("http")
-                  && Set.of("127.0.0.1", "localhost", "[::1]")
-                      .contains(host.toLowerCase(Locale.ROOT))));
-    }
   }
 
   /** A worker that makes its sandboxes through this client, which stays the caller's to close. */
@@ -155,10 +147,29 @@ public final class EnvironmentWorker {
    * Serves until it is stopped; then lets each call that runs end for a few seconds, and gives back
    * what is not done. An interrupt stops it too.
    *
-   * @throws IllegalStateException the provider refuses the key or the environment; the text is for
-   *     a person
+   * @throws IllegalStateException the provider refuses the key or the environment, or webhooks
+   *     can't be listened for; the text is for a person
    */
   public void run() {
+    WebhookEndpoint endpoint = settings.webhooks();
+    if (endpoint == null) {
+      serve();
+      return;
+    }
+    try (Webhooks _ = new Webhooks(endpoint, InstantSource.system(), bell::ring)) {
+      serve();
+    } catch (IOException taken) {
+      throw new IllegalStateException(
+          "webhooks can't be listened for at "
+              + endpoint.address()
+              + ": "
+              + taken.getMessage()
+              + "; name another address of this machine with --webhook-addr",
+          taken);
+    }
+  }
+
+  private void serve() {
     try (Provider provider = new Provider(settings.provider());
         ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
       WorkQueue queue = new WorkQueue(provider, settings.environment(), settings.key(), workerId());
@@ -184,6 +195,7 @@ public final class EnvironmentWorker {
   /** Makes {@link #run} end soon. */
   public void stop() {
     stop.countDown();
+    bell.ring();
   }
 
   private void endSessions() {
@@ -206,10 +218,12 @@ public final class EnvironmentWorker {
   private void poll(Provider provider, WorkQueue queue, ExecutorService threads) {
     Backoff backoff = new Backoff(FIRST_RETRY, LONGEST_RETRY, random);
     boolean isReached = false;
+    long eagerUntil = ticker.nanos();
     try {
       while (stop.getCount() > 0) {
         free.acquire();
         Duration pause = Duration.ZERO;
+        boolean isIdle = false;
         boolean isTaken = false;
         try {
           Optional<WorkItem> work = take(queue);
@@ -219,9 +233,10 @@ public final class EnvironmentWorker {
           isReached = true;
           backoff.reset();
           isTaken = work.isPresent();
+          isIdle = !isTaken;
           work.ifPresentOrElse(
               item -> threads.execute(() -> serve(provider, queue, item)), () -> {});
-          pause = isTaken ? pause : pauseOfAnIdleQueue();
+          pause = isTaken ? pause : pauseOfAnIdleQueue(eagerUntil - ticker.nanos() > 0);
         } catch (ProviderException e) {
           if (e.isRefusal()) {
             failure = e;
@@ -240,7 +255,11 @@ public final class EnvironmentWorker {
             free.release();
           }
         }
-        boolean _ = stop.await(pause.toMillis(), TimeUnit.MILLISECONDS);
+        if (!isIdle) {
+          boolean _ = stop.await(pause.toMillis(), TimeUnit.MILLISECONDS);
+        } else if (bell.await(pause)) {
+          eagerUntil = ticker.nanos() + AFTER_A_WEBHOOK.toNanos();
+        }
       }
     } catch (InterruptedException stopped) {
       Thread.currentThread().interrupt();
@@ -296,13 +315,15 @@ public final class EnvironmentWorker {
             new SessionSandbox.Wish(settings.template(), settings.egress(), settings.lifetime()),
             settings.environment(),
             item.subject());
+    SessionMounts mounts = mounts(provider, item.subject(), queue.credential(item));
     SessionRun run =
         new SessionRun(
             queue,
             item,
             new Session(provider, item.subject(), queue.credential(item)),
             sandbox,
-            new AgentTools(sandbox, settings.customTools()),
+            mounts,
+            new AgentTools(sandbox, settings.customTools(), mounts::isReadOnly),
             settings.maxIdle(),
             ticker,
             random);
@@ -329,6 +350,19 @@ public final class EnvironmentWorker {
       sandbox.close();
     }
     end(queue, item, outcome, run.lastHeartbeat());
+  }
+
+  private SessionMounts mounts(Provider provider, String session, String credential) {
+    SkillCache cache = new SkillCache(settings.cache().resolve("skills"), settings.environment());
+    return new SessionMounts(
+        session,
+        new SessionMounts.Tools(
+            new Skills(provider, credential, cache),
+            new FileMounts(provider, credential),
+            new RepositoryMounts(settings.gitHost())),
+        store -> new RemoteStore(provider, credential, store.id()),
+        ticker,
+        random);
   }
 
   private static void end(
@@ -381,7 +415,10 @@ public final class EnvironmentWorker {
     return "the provider refuses to give work: " + refused.getMessage();
   }
 
-  private Duration pauseOfAnIdleQueue() {
+  private Duration pauseOfAnIdleQueue(boolean isEager) {
+    if (settings.webhooks() != null && !isEager) {
+      return PAUSE_WITH_WEBHOOKS;
+    }
     long span = LONGEST_PAUSE.toMillis() - SHORTEST_PAUSE.toMillis();
     return SHORTEST_PAUSE.plusMillis(random.nextLong(span + 1));
   }

@@ -2,6 +2,9 @@ package dev.podflare.worker;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
@@ -10,13 +13,20 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandler;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import javax.net.ssl.SSLContext;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
@@ -36,50 +46,68 @@ final class Provider implements AutoCloseable {
   private static final int LONGEST_ANSWER = 32 << 20;
 
   private static final int LONGEST_ERROR = 64 << 10;
+  private static final int PIECE = 64 << 10;
+  private static final Logger LOG = System.getLogger(Provider.class.getPackageName());
+  private static final FileAttribute<Set<PosixFilePermission>> OWNERS =
+      PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
-  private final URI base;
+  private final ProviderAddress base;
   private final HttpClient http;
 
-  Provider(URI base) {
+  Provider(ProviderAddress base) {
     this.base = base;
     // Version 1.1: a broken connection then takes one stream with it, not all of them.
-    this.http =
+    HttpClient.Builder client =
         HttpClient.newBuilder()
             .version(HttpClient.Version.HTTP_1_1)
             .followRedirects(HttpClient.Redirect.NEVER)
-            .connectTimeout(TO_CONNECT)
-            .build();
+            .connectTimeout(TO_CONNECT);
+    SSLContext trust = base.trust();
+    if (trust != null) {
+      client.sslContext(trust);
+    }
+    this.http = client.build();
   }
 
   /**
    * One call of the API.
    *
    * @param path from the base address on; its parts are ids, which need no escape
+   * @param preview the preview that the call is part of; empty for none
    */
   record Call(
       String method,
       String path,
       Map<String, String> query,
       Map<String, String> headers,
+      String preview,
       @Nullable Object body) {
     static Call get(String path) {
-      return new Call("GET", path, Map.of(), Map.of(), null);
+      return new Call("GET", path, Map.of(), Map.of(), PREVIEW, null);
     }
 
     static Call post(String path, @Nullable Object body) {
-      return new Call("POST", path, Map.of(), Map.of(), body);
+      return new Call("POST", path, Map.of(), Map.of(), PREVIEW, body);
+    }
+
+    static Call delete(String path) {
+      return new Call("DELETE", path, Map.of(), Map.of(), PREVIEW, null);
     }
 
     Call with(String name, String value) {
       Map<String, String> more = new TreeMap<>(query);
       more.put(name, value);
-      return new Call(method, path, more, headers, body);
+      return new Call(method, path, more, headers, preview, body);
     }
 
     Call header(String name, String value) {
       Map<String, String> more = new TreeMap<>(headers);
       more.put(name, value);
-      return new Call(method, path, query, more, body);
+      return new Call(method, path, query, more, preview, body);
+    }
+
+    Call preview(String other) {
+      return new Call(method, path, query, headers, other, body);
     }
   }
 
@@ -114,6 +142,71 @@ final class Provider implements AutoCloseable {
     }
   }
 
+  /**
+   * Downloads bytes to a new file that only its owner can read; nothing is left of it on failure.
+   *
+   * @param most how many bytes are taken
+   */
+  void download(String credential, Call call, Path target, long most, Duration within)
+      throws ProviderException, InterruptedException {
+    HttpResponse<InputStream> answer =
+        send(credential, call, "application/binary", BodyHandlers.ofInputStream(), within);
+    InputStream body = answer.body();
+    CompletableFuture<Void> inTime =
+        CompletableFuture.runAsync(
+            () -> closed(body),
+            CompletableFuture.delayedExecutor(within.toMillis(), TimeUnit.MILLISECONDS));
+    boolean isWhole = false;
+    try (body) {
+      if (answer.statusCode() / 100 != 2) {
+        throw refused(answer, body.readNBytes(LONGEST_ERROR));
+      }
+      Files.createFile(target, OWNERS);
+      try (OutputStream file = Files.newOutputStream(target)) {
+        copy(body, file, most);
+      }
+      isWhole = true;
+    } catch (IOException broken) {
+      throw ProviderException.unreachable(
+          "the download of " + call.path() + " broke off: " + inWords(broken), broken);
+    } finally {
+      inTime.cancel(true);
+      if (!isWhole) {
+        discard(target);
+      }
+    }
+  }
+
+  private static void copy(InputStream body, OutputStream file, long most)
+      throws IOException, ProviderException {
+    byte[] piece = new byte[PIECE];
+    long count = 0;
+    for (int read = body.read(piece); read >= 0; read = body.read(piece)) {
+      count += read;
+      if (count > most) {
+        throw ProviderException.malformed(
+            "the provider sent more than the " + most + " bytes that are taken", null);
+      }
+      file.write(piece, 0, read);
+    }
+  }
+
+  private static void closed(InputStream body) {
+    try {
+      body.close();
+    } catch (IOException already) {
+      LOG.log(Level.DEBUG, "a late download does not close", already);
+    }
+  }
+
+  private static void discard(Path target) {
+    try {
+      Files.deleteIfExists(target);
+    } catch (IOException stays) {
+      LOG.log(Level.WARNING, "a part of a download can''t be removed: {0}", stays.getMessage());
+    }
+  }
+
   @Override
   public void close() {
     http.shutdownNow();
@@ -122,12 +215,15 @@ final class Provider implements AutoCloseable {
   private <T> HttpResponse<T> send(
       String credential, Call call, String accepts, BodyHandler<T> handler, Duration within)
       throws ProviderException, InterruptedException {
+    base.requireSafe();
     HttpRequest.Builder request =
         HttpRequest.newBuilder(address(call))
             .header("Authorization", "Bearer " + credential)
             .header("anthropic-version", VERSION)
-            .header("anthropic-beta", PREVIEW)
             .header("Accept", accepts);
+    if (!call.preview().isEmpty()) {
+      request.header("anthropic-beta", call.preview());
+    }
     call.headers().forEach(request::header);
     if (call.body() == null) {
       request.method(call.method(), HttpRequest.BodyPublishers.noBody());
@@ -153,7 +249,7 @@ final class Provider implements AutoCloseable {
   }
 
   private URI address(Call call) {
-    StringBuilder text = new StringBuilder(base.toString().replaceAll("/+$", ""));
+    StringBuilder text = new StringBuilder(base.uri().toString().replaceAll("/+$", ""));
     text.append(call.path()).append("?beta=true");
     call.query()
         .forEach((name, value) ->

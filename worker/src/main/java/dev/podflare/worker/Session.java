@@ -34,14 +34,12 @@ final class Session {
   }
 
   /** What the worker must know before it begins. */
-  record Facts(boolean isTerminated, boolean hasSkills, boolean hasMemoryStores) {}
+  record Facts(boolean isTerminated, Attachments attachments) {}
 
   Facts facts() throws ProviderException, InterruptedException {
     JsonNode session = provider.json(credential, Call.get("/v1/sessions/" + id), PATIENCE);
-    return new Facts(
-        session.path("status").asString("").equals("terminated"),
-        !session.path("agent").path("skills").isEmpty(),
-        session.path("resources").findValuesAsString("type").contains("memory_store"));
+    boolean isTerminated = session.path("status").asString("").equals("terminated");
+    return new Facts(isTerminated, isTerminated ? Attachments.NONE : Attachments.of(session));
   }
 
   /** What happens from now on. */

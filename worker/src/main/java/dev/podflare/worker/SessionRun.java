@@ -1,5 +1,7 @@
 package dev.podflare.worker;
 
+import dev.podflare.sdk.PodflareException;
+import dev.podflare.sdk.Sandbox;
 import dev.podflare.worker.SessionEvent.ToolCall;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
@@ -56,10 +58,16 @@ final class SessionRun {
   /** How long an answer is tried to be sent once the worker stops. */
   private static final Duration LAST_TRIES = Duration.ofSeconds(5);
 
+  /** Documented: how long memory may take to be saved at the end. */
+  private static final Duration TO_SAVE = Duration.ofSeconds(30);
+
   private final Session session;
   private final Lease lease;
   private final AgentTools tools;
   private final SessionSandbox sandbox;
+  private final SessionMounts mounts;
+  private final Stoppable placing = new Stoppable();
+  private final boolean hasToken;
   private final Duration maxIdle;
   private final Ticker ticker;
   private final RandomGenerator random;
@@ -82,6 +90,7 @@ final class SessionRun {
       WorkItem item,
       Session session,
       SessionSandbox sandbox,
+      SessionMounts mounts,
       AgentTools tools,
       Duration maxIdle,
       Ticker ticker,
@@ -89,6 +98,8 @@ final class SessionRun {
     this.session = session;
     this.lease = new Lease(queue, item, ticker, this::leaseEnded);
     this.sandbox = sandbox;
+    this.mounts = mounts;
+    this.hasToken = item.token().isPresent();
     this.tools = tools;
     this.maxIdle = maxIdle;
     this.ticker = ticker;
@@ -111,7 +122,9 @@ final class SessionRun {
           return before.get();
         }
         threads.execute(this::follow);
-        return work();
+        Outcome outcome = work();
+        mounts.end(outcome != Outcome.LEASE_ENDED, isStopping ? LAST_TRIES : TO_SAVE);
+        return outcome;
       } finally {
         isClosed = true;
         lease.release();
@@ -124,6 +137,7 @@ final class SessionRun {
   /** Lets the call that runs end, and begins no other. */
   void stop() {
     isStopping = true;
+    placing.stop();
     wake();
   }
 
@@ -141,6 +155,7 @@ final class SessionRun {
 
   /** The lease has ended: what runs is no longer ours to run. */
   private void leaseEnded() {
+    placing.stop();
     interrupt();
     wake();
   }
@@ -155,13 +170,15 @@ final class SessionRun {
     while (!isStopping && lease.end().isEmpty()) {
       try {
         Session.Facts facts = session.facts();
-        if (facts.hasSkills() || facts.hasMemoryStores()) {
+        if (!facts.attachments().stores().isEmpty() && !hasToken) {
           LOG.log(
               Level.WARNING,
-              "session {0}: it has skills or memory stores, which this worker does not bring into"
-                  + " the sandbox",
+              "session {0}: it is left: it has memory stores, and its work came without the token"
+                  + " that opens them",
               session.id());
+          return Optional.of(Outcome.FAILED);
         }
+        mounts.attach(facts.attachments());
         return facts.isTerminated() ? Optional.of(Outcome.SESSION_ENDED) : Optional.empty();
       } catch (ProviderException e) {
         if (e.isFinal()) {
@@ -200,7 +217,10 @@ final class SessionRun {
       if (isStopping) {
         return isHistoryRead && ledger.isIdle() ? Outcome.IDLE : Outcome.GIVEN_BACK;
       } else if (next.isPresent()) {
-        run(next.get());
+        Optional<Outcome> broke = run(next.get());
+        if (broke.isPresent()) {
+          return broke.get();
+        }
         awaited = inbox.poll();
         continue;
       }
@@ -231,18 +251,60 @@ final class SessionRun {
     return false;
   }
 
-  private void run(ToolCall call) throws InterruptedException {
+  /** Runs a call and answers it; answers with an outcome if the session can't go on. */
+  private Optional<Outcome> run(ToolCall call) throws InterruptedException {
     LOG.log(Level.INFO, "session {0}: {1} {2}", session.id(), Json.said(call.name()), call.id());
     ToolResult result;
     sandbox.begin();
-    isCallRunning = true;
     try {
-      result = tools.answer(call);
-    } finally {
-      isCallRunning = false;
+      List<String> told = place();
+      result = answer(call);
+      for (String each : told) {
+        result = result.and("[" + each + "]");
+      }
+    } catch (InterruptedException hurried) {
+      if (!placing.isStopped()) {
+        throw hurried;
+      }
+      return Optional.empty(); // What it was stopped for is looked at next.
+    } catch (PodflareException noSandbox) {
+      if (placing.isStopped()) {
+        return Optional.empty();
+      }
+      result = SandboxAnswers.of(noSandbox);
+    } catch (ProviderException | MountException noMemory) {
+      return placing.isStopped() ? Optional.empty() : Optional.of(failed(noMemory));
     }
     if (lease.end().isEmpty() && !isSessionOver) {
       send(call, result);
+      mounts.syncIfDue();
+    }
+    return Optional.empty();
+  }
+
+  private ToolResult answer(ToolCall call) {
+    isCallRunning = true;
+    try {
+      return tools.answer(call);
+    } finally {
+      isCallRunning = false;
+    }
+  }
+
+  /** Brings what the session has into a sandbox that does not have it yet. */
+  private List<String> place() throws ProviderException, MountException, InterruptedException {
+    if (!mounts.isNeeded()) {
+      return List.of();
+    }
+    Sandbox here = sandbox.get();
+    if (!mounts.isDue(here)) {
+      return List.of();
+    }
+    placing.begin();
+    try {
+      return mounts.place(here, lease::awaitEnd);
+    } finally {
+      placing.end();
     }
   }
 
@@ -326,6 +388,9 @@ final class SessionRun {
     for (Optional<SessionEvent> event = events.next(); event.isPresent(); event = events.next()) {
       lastHeard = ticker.nanos();
       isSessionOver |= event.get() instanceof SessionEvent.Ended;
+      if (isSessionOver) {
+        placing.stop();
+      }
       if (isSessionOver || event.get() instanceof SessionEvent.Interrupted) {
         interrupt();
       }
@@ -340,7 +405,7 @@ final class SessionRun {
     }
   }
 
-  private Outcome failed(ProviderException e) {
+  private Outcome failed(Exception e) {
     LOG.log(Level.WARNING, "session {0}: it is left: {1}", session.id(), e.getMessage());
     return Outcome.FAILED;
   }

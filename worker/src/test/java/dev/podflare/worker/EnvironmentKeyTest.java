@@ -3,7 +3,6 @@ package dev.podflare.worker;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -55,7 +54,7 @@ class EnvironmentKeyTest {
 
   private static EnvironmentWorker.Settings settings(String provider, String environment) {
     return new EnvironmentWorker.Settings(
-        URI.create(provider),
+        ProviderAddress.of(provider, false, null),
         environment,
         KEY,
         4,
@@ -63,7 +62,10 @@ class EnvironmentKeyTest {
         null,
         true,
         Duration.ofHours(1),
-        Set.of());
+        Set.of(),
+        GitHost.of(GitHost.USUAL, null, null),
+        Path.of("cache"),
+        null);
   }
 
   @ParameterizedTest

@@ -6,18 +6,19 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import org.jspecify.annotations.Nullable;
 
 /** Answers requests one after the other as it is told, and keeps what they were. */
 final class ScriptedProvider implements AutoCloseable {
   /** What was asked. */
-  record Asked(String method, String target, String credential, String preview) {}
+  record Asked(
+      String method, String target, String credential, @Nullable String preview, String body) {}
 
   private record Reply(int status, String body, String retryAfter) {}
 
@@ -45,8 +46,9 @@ final class ScriptedProvider implements AutoCloseable {
     return this;
   }
 
-  URI address() {
-    return URI.create("http://127.0.0.1:" + server.getAddress().getPort() + "/base/");
+  ProviderAddress address() {
+    return ProviderAddress.of(
+        "http://127.0.0.1:" + server.getAddress().getPort() + "/base/", false, null);
   }
 
   List<Asked> asked() {
@@ -54,13 +56,14 @@ final class ScriptedProvider implements AutoCloseable {
   }
 
   private void answer(HttpExchange exchange) throws IOException {
-    exchange.getRequestBody().readAllBytes();
+    byte[] sent = exchange.getRequestBody().readAllBytes();
     asked.add(
         new Asked(
             exchange.getRequestMethod(),
             exchange.getRequestURI().toString(),
             exchange.getRequestHeaders().getFirst("Authorization"),
-            exchange.getRequestHeaders().getFirst("anthropic-beta")));
+            exchange.getRequestHeaders().getFirst("anthropic-beta"),
+            new String(sent, StandardCharsets.UTF_8)));
     Reply reply = replies.poll();
     if (reply == null) {
       exchange.close(); // As a connection that breaks.
