@@ -109,7 +109,8 @@ class LineMagics(NotebookTest):
         self.assertIn("Wall time", outcome.stdout)
 
     def test_timeit_measures(self) -> None:
-        said = r"\d+(\.\d+)? (ns|µs|ms) ± .* per loop \(mean ± std\. dev\. of 2 runs, 100 loops each\)"
+        said = (r"\d+(\.\d+)? (ns|µs|ms) ± .* per loop "
+                r"\(mean ± std\. dev\. of 2 runs, 100 loops each\)")
         self.assertRegex(self.cell("z = 3\n%timeit -n 100 -r 2 z + 1").stdout, said)
         self.assertRegex(self.cell("%%timeit -n100 -r2 w = z\nw += 1\nw += 2").stdout, said)
         self.assertEqual(self.cell("t = %timeit -o -q -n 5 -r 1 1\nt.loops").value, "5")

@@ -22,7 +22,8 @@ from podflare_wire.frames import MAX_PAYLOAD
 HOOK_SECONDS = 5.0
 MAX_TEXT = 100_000
 MAX_BUNDLE = MAX_PAYLOAD - 4096
-# A picture larger than this, as text, is made smaller: what passes results on to models takes no more.
+# A picture larger than this, as text, is made smaller: what passes results on to models takes no
+# more.
 MAX_PICTURE = 1_500_000
 _MAX_ITEMS = 10_000
 _MAX_FORMS = 32

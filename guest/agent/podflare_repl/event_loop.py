@@ -1,8 +1,8 @@
 """The event loop of the user's code, which lives as long as the process.
 
 As in a notebook, a loop is there while a cell runs, for asyncio.create_task and
-get_running_loop, and what is started in it goes on after the cell. It runs in the main thread: while
-a cell awaits, and while the process waits for the next call. A statement that does not await runs
+get_running_loop, and what is started in it goes on after the cell. It runs in the main thread:
+while a cell awaits, and while the process waits for the next call. A statement that does not await runs
 with the loop at rest, so that asyncio.run and run_until_complete, which a notebook refuses, work:
 in this loop, where they meet what other cells have made in it.
 

@@ -171,7 +171,8 @@ class JSON(DisplayObject):
         expanded: bool = False, metadata: dict[str, Any] | None = None, root: str = "root",
         **_options: Any
     ) -> None:
-        super().__init__(data, url, filename, {"expanded": expanded, "root": root, **(metadata or {})})
+        options = {"expanded": expanded, "root": root, **(metadata or {})}
+        super().__init__(data, url, filename, options)
 
     def _form(self) -> Any:
         return json.loads(self.data) if isinstance(self.data, (str, bytes)) else self.data
@@ -330,7 +331,8 @@ def _wave(samples: Any, rate: int, normalize: bool) -> bytes:
     top = max((abs(value) for row in channels for value in row), default=0)
     factor = 32767 / (top if normalize and top else 1)
     frames = array("h", (
-        max(-32768, min(32767, int(value * factor))) for frame in zip(*channels) for value in frame))
+        max(-32768, min(32767, int(value * factor)))
+        for frame in zip(*channels) for value in frame))
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(len(channels))

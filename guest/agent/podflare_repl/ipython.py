@@ -451,8 +451,8 @@ def _modules() -> dict[str, dict[str, Any]]:
                 "RichOutput": capture.RichOutput}
     return {
         "IPython": {
-            "get_ipython": get_ipython, "version_info": VERSION, "InteractiveShell": InteractiveShell,
-            "__version__": ".".join(map(str, VERSION)), "embed": _nothing},
+            "get_ipython": get_ipython, "InteractiveShell": InteractiveShell,
+            "version_info": VERSION, "__version__": ".".join(map(str, VERSION)), "embed": _nothing},
         "IPython.display": {**functions, **classes, **as_form, **settings},
         "IPython.core": {},
         "IPython.core.display": {**classes, **as_form, **functions, **settings},

@@ -72,7 +72,8 @@ class Magics:
             "lsmagic": self._list_magics, "load_ext": self._load_extension,
             "reload_ext": self._load_extension, "debug": self._no_debugger,
             "pdb": self._no_debugger, "sx": self._output, "system": self._output,
-            "prun": self._profile, "autoreload": self._autoreload, "config": self._configure, "pycat": lambda line, scope: _quiet(shell.run(f"cat {line}")),
+            "prun": self._profile, "autoreload": self._autoreload, "config": self._configure,
+            "pycat": lambda line, scope: _quiet(shell.run(f"cat {line}")),
         }
         self.cell: dict[str, CellMagic] = {
             "time": self._time_cell, "timeit": self._timeit_cell, "capture": self._capture,
@@ -360,9 +361,10 @@ class Magics:
         last = len(self._history.inputs) - 1
         chosen: list[int] = []
         for word in words:
-            first, dash, end = word.partition("-")
+            first, _, end = word.partition("-")
             if first.isdecimal():
-                chosen.extend(range(int(first), min(last, int(end) if dash and end else int(first)) + 1))
+                to = int(end) if end.isdecimal() else int(first)
+                chosen.extend(range(int(first), min(last, to) + 1))
         for number in chosen or range(1, last):
             if 0 < number <= last:
                 text = self._history.inputs[number]

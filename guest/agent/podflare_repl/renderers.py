@@ -24,8 +24,8 @@ def install(publish: Publish) -> None:
 
 
 def bundle_of(value: Any) -> Bundle | None:
-    """What a figure of plotly is shown as. Drawing a large one takes longer than its own hook would be
-    given."""
+    """What a figure of plotly is shown as. Drawing a large one takes longer than its own hook would
+    be given."""
     base = sys.modules.get("plotly.basedatatypes")
     if base is None or not isinstance(value, base.BaseFigure):
         return None

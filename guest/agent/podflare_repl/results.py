@@ -189,7 +189,8 @@ class Outputs(dict[int, Any]):
         if type(value) is _Elsewhere:
             value = value.find()
             if value is None:
-                raise KeyError(f"Out[{number}] was large and is gone; give a value a name to keep it")
+                raise KeyError(
+                    f"Out[{number}] was large and is gone; give a value a name to keep it")
         return value
 
     def get(self, number: int, default: Any = None) -> Any:
