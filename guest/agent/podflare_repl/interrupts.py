@@ -56,7 +56,9 @@ class Interrupts:
         if getsignal(SIGNAL) != self._on_signal:
             signal.signal(SIGNAL, self._on_signal)
         self._delivered = False
-        self._running = self._last = call
+        if call > self._last:  # a rehearsal is 0
+            self._last = call
+        self._running = call
         # Read after the line above and written before the signal is sent: one side always sees it.
         if self._mailbox.interrupted_call == call:
             self._deliver()
