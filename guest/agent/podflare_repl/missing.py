@@ -78,7 +78,7 @@ def advise(name: str) -> Advice | None:
     distribution = pypi_names.of(name)
     if distribution.lower() == top.lower():
         return Advice("Hint: ", distribution)
-    return Advice(f"Hint: {name} is called {distribution} on PyPI. ", distribution)
+    return Advice(f"Hint: {name} is called {distribution} on PyPI; ", distribution)
 
 
 def _how(distribution: str) -> str:

@@ -52,6 +52,11 @@ export interface SandboxOptions extends ServerOptions {
   diskMb?: number | undefined;
   /** Environment variables of all its processes. */
   env?: Record<string, string> | undefined;
+  /**
+   * Whether pip installs what a cell imports and is not there; stderr says so. A cell whose import
+   * fails only while it runs is run again from its beginning.
+   */
+  autoInstall?: boolean | undefined;
   /** Your own labels, to find it again with `Sandbox.list`. */
   metadata?: Record<string, string> | undefined;
   /** A W3C trace context that goes with each call of this sandbox. */
@@ -77,6 +82,7 @@ const SANDBOX_OPTIONS: Names<SandboxOptions> = {
   memoryMb: true,
   diskMb: true,
   env: true,
+  autoInstall: true,
   metadata: true,
   traceparent: true,
   region: true,
@@ -443,6 +449,7 @@ export class Sandbox implements AsyncDisposable {
         disk_mb: given.diskMb,
         env: given.env,
         metadata: given.metadata,
+        auto_install: given.autoInstall || undefined,
       },
       given.idempotencyKey,
     );

@@ -79,6 +79,7 @@ def create_sandbox(
     disk_mb: int | None,
     env: Mapping[str, str] | None,
     metadata: Mapping[str, str] | None,
+    auto_install: bool,
     key: str | None,
 ) -> Call:
     asked = {
@@ -92,6 +93,7 @@ def create_sandbox(
         "disk_mb": disk_mb,
         "env": None if env is None else dict(env),
         "metadata": None if metadata is None else dict(metadata),
+        "auto_install": auto_install or None,
     }
     return _post("/v1/sandboxes", asked, key=_key(key))
 

@@ -74,6 +74,7 @@ class Sandbox:
         metadata: Mapping[str, str] | None = None,
         disk_mb: int | None = None,
         idempotency_key: str | None = None,
+        auto_install: bool = False,
     ) -> None:
         """Creates a sandbox and waits until it is ready.
 
@@ -99,6 +100,8 @@ class Sandbox:
             idempotency_key: a name for this creation, 1 to 255 visible ASCII characters: another
                 one under the same name within 24 hours, say by this program started again, answers
                 the same sandbox. Each creation has one of its own by default.
+            auto_install: whether pip installs what a cell imports and is not there; stderr says so.
+                A cell whose import fails only while it runs is run again from its beginning.
 
         Raises:
             AuthenticationError: no key, or a wrong one.
@@ -120,6 +123,7 @@ class Sandbox:
             disk_mb,
             env,
             metadata,
+            auto_install,
             idempotency_key,
         )
         self._attach(created_id(self._json(call)))

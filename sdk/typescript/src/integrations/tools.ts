@@ -51,8 +51,9 @@ trap '{ __pf=$?; set +x; } 2>/dev/null; pwd >${SESSION}/cwd; { declare -p; decla
 export const INTERPRETER_DESCRIPTION =
   "Runs Python in a sandbox of your own, in one process that stays alive: variables, imports and " +
   "open files are still there in the next call. Answers what the code prints and the value of its " +
-  "last expression. With language bash it runs a shell script in the same file system. Files " +
-  "live under /root; there is no input().";
+  "last expression. With language bash it runs a shell script in the same file system. numpy, " +
+  "pandas, scipy, scikit-learn, matplotlib, sympy, requests, openpyxl and pillow are installed; " +
+  "%pip brings more. Files live under /root; there is no input().";
 export const INTERPRETER_PARAMETERS = {
   type: "object" as const,
   properties: {

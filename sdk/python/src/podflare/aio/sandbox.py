@@ -77,6 +77,7 @@ class AsyncSandbox:
         metadata: Mapping[str, str] | None = None,
         disk_mb: int | None = None,
         idempotency_key: str | None = None,
+        auto_install: bool = False,
     ) -> None:
         """Says what to create; nothing is sent yet. The arguments are those of `Sandbox`."""
         self._creation: Call | None = _calls.create_sandbox(
@@ -90,6 +91,7 @@ class AsyncSandbox:
             disk_mb,
             env,
             metadata,
+            auto_install,
             idempotency_key,
         )
         self._attach(None, client, client or AsyncClient(host, api_key), traceparent)

@@ -42,7 +42,9 @@ RUN_PYTHON: dict[str, Any] = {
     "description": "Runs Python in a sandbox of your own, in one process that stays alive: "
     "variables, imports and open files are still there in the next call. What the code prints and "
     "the value of its last expression come back, figures of matplotlib as pictures. A line that "
-    "begins with ! runs in bash. Files live under /root; there is no input().",
+    "begins with ! runs in bash. numpy, pandas, scipy, scikit-learn, matplotlib, sympy, requests, "
+    "openpyxl and pillow are installed; %pip brings more. Files live under /root; there is no "
+    "input().",
     "input_schema": {
         "type": "object",
         "properties": {"code": {"type": "string", "description": "Python source"}},

@@ -173,12 +173,7 @@ final class RunningServer implements AutoCloseable {
         Duration.ofMinutes(5),
         Duration.ofDays(7),
         Duration.ofDays(30),
-        pools.over(
-            Map.of(
-                CreateSandbox.DEFAULT_TEMPLATE,
-                waiting,
-                Template.PYTHON_DATASCI.name(),
-                Math.ceilDiv(waiting, 4))),
+        pools.over(Map.of(CreateSandbox.DEFAULT_TEMPLATE, waiting)),
         reserve,
         MEMORY_PER_SANDBOX);
   }

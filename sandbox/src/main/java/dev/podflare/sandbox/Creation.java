@@ -71,6 +71,9 @@ final class Creation {
       }
     }
     for (Template template : templates.builtIn()) {
+      if (!template.alike().equals(template.name())) {
+        continue;
+      }
       TemplateSource source = new TemplateSource.BuiltIn(template);
       pools.put(
           template.name(),
@@ -88,8 +91,12 @@ final class Creation {
     }
   }
 
+  /** How many machines wait for a template, and for those that it shares them with. */
   private int waiting(Template template) {
-    return limits.pools().getOrDefault(template.name(), 0);
+    return templates.builtIn().stream()
+        .filter(one -> one.alike().equals(template.name()))
+        .mapToInt(one -> limits.pools().getOrDefault(one.name(), 0))
+        .sum();
   }
 
   /** Makes a sandbox. */
@@ -177,7 +184,7 @@ final class Creation {
     return switch (source) {
       case TemplateSource.BuiltIn(Template template) ->
           shape.equals(limits.defaultShape())
-              ? Optional.ofNullable(pools.get(template.name())).flatMap(WarmPool::take)
+              ? Optional.ofNullable(pools.get(template.alike())).flatMap(WarmPool::take)
               : Optional.empty();
       case TemplateSource.Built(TemplateRecord template) -> poolsOnDemand.take(template.id());
     };

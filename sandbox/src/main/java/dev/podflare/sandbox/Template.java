@@ -1,5 +1,9 @@
 package dev.podflare.sandbox;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 
 /**
@@ -7,32 +11,40 @@ import java.util.List;
  * so that what is slow to start is there already.
  *
  * @param name what users call it
+ * @param alike the name of the template whose snapshot and waiting machines it shares, which has
+ *     the same warm-up; its own name if it has its own
  * @param warmUp Python code; runs outside of what the user's code will see, names aside
  */
-public record Template(String name, String warmUp) {
+public record Template(String name, String alike, String warmUp) {
 
-  /** Plain Python. */
-  public static final Template DEFAULT = new Template(CreateSandbox.DEFAULT_TEMPLATE, "");
+  private static final String USUAL_LIBRARIES = resource("warm-up.py");
 
-  /** The usual packages for data, imported already. */
+  /** Python with the usual libraries imported already. */
+  public static final Template DEFAULT =
+      new Template(CreateSandbox.DEFAULT_TEMPLATE, USUAL_LIBRARIES);
+
+  /** Another name of the default one, from when that had nothing imported. */
   public static final Template PYTHON_DATASCI =
-      new Template(
-          "python-datasci",
-          """
-          import numpy, pandas, scipy, scipy.stats, scipy.optimize, sklearn, matplotlib
-          import sklearn.linear_model, sklearn.ensemble, sklearn.cluster, sklearn.preprocessing
-          import matplotlib.pyplot as plt
-          # The first figure and the first data frame cost far more than the later ones.
-          figure = plt.figure()
-          plt.plot([1, 2])
-          plt.close(figure)
-          pandas.DataFrame({"a": [1.0, 2.0]}).describe()._repr_html_()
-          for name in ("numpy", "pandas", "scipy", "sklearn", "matplotlib", "plt", "figure", "name"):
-              del globals()[name]
-          """);
+      new Template("python-datasci", DEFAULT.name(), USUAL_LIBRARIES);
+
+  /** A template with a snapshot and machines of its own. */
+  public Template(String name, String warmUp) {
+    this(name, name, warmUp);
+  }
 
   /** The templates that every host has. */
   public static List<Template> builtIn() {
     return List.of(DEFAULT, PYTHON_DATASCI);
+  }
+
+  private static String resource(String name) {
+    try (InputStream in = Template.class.getResourceAsStream(name)) {
+      if (in == null) {
+        throw new IllegalStateException(name + " is missing in this build");
+      }
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 }

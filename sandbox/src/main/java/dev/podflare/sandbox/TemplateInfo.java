@@ -3,6 +3,7 @@ package dev.podflare.sandbox;
 import dev.podflare.engine.MachineShape;
 import java.time.Instant;
 import java.util.Optional;
+import java.util.SortedMap;
 
 /**
  * What is known of a template.
@@ -14,6 +15,10 @@ import java.util.Optional;
  * @param shape the size of its sandboxes; empty if they can have any
  * @param createdAt when the build began that {@code version} means, or else the last one
  * @param error why the last build failed, or why it can't be used on this host
+ * @param python the version of Python in it; empty for one that a user built, as that may be
+ *     changed
+ * @param pythonPackages version by name, as PyPI has both, of the main packages of Python in it;
+ *     empty for one that a user built
  */
 public record TemplateInfo(
     String name,
@@ -24,7 +29,9 @@ public record TemplateInfo(
     boolean stale,
     Optional<MachineShape> shape,
     Optional<Instant> createdAt,
-    Optional<String> error) {
+    Optional<String> error,
+    Optional<String> python,
+    SortedMap<String, String> pythonPackages) {
 
   /** What can be done with it. */
   public enum State {

@@ -55,7 +55,7 @@ final class TemplateSnapshots {
 
   private static final Duration WARM_UP_PATIENCE = Duration.ofMinutes(5);
 
-  private record Key(String template, MachineShape shape) {}
+  private record Key(String alike, MachineShape shape) {}
 
   private final Engine engine;
   private final GuestImage image;
@@ -77,10 +77,15 @@ final class TemplateSnapshots {
     removeUnfinished();
   }
 
+  /** What all of them boot from. */
+  GuestImage image() {
+    return image;
+  }
+
   /** The snapshot of a template in a size; made first if there is none that fits. */
   TemplateSnapshot of(Template template, MachineShape shape)
       throws EngineException, InterruptedException {
-    Key key = new Key(template.name(), shape);
+    Key key = new Key(template.alike(), shape);
     TemplateSnapshot ready = known.get(key);
     if (ready != null) {
       return ready;
@@ -117,7 +122,7 @@ final class TemplateSnapshots {
         Directories.delete(target);
       }
     }
-    progress.accept("building template " + template.name() + " (" + shape.label() + "), once");
+    progress.accept("building template " + template.alike() + " (" + shape.label() + "), once");
     Path unfinished = Files.createTempDirectory(directory, UNFINISHED);
     try {
       build(template, shape, unfinished);
@@ -199,7 +204,7 @@ final class TemplateSnapshots {
   }
 
   private static String prefix(Template template, MachineShape shape) {
-    return template.name() + "-" + shape.label() + "-";
+    return template.alike() + "-" + shape.label() + "-";
   }
 
   private void removePredecessors(Template template, MachineShape shape) throws IOException {

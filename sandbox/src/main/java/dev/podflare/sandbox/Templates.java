@@ -10,6 +10,7 @@ import java.time.InstantSource;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -126,7 +127,9 @@ final class Templates {
               false,
               Optional.empty(),
               Optional.empty(),
-              Optional.empty()));
+              Optional.empty(),
+              snapshots.image().python(),
+              snapshots.image().pythonPackages()));
     }
     Map<String, List<TemplateRegistry.Entry>> byName = new LinkedHashMap<>();
     for (TemplateRegistry.Entry build : registry.ownedBy(owner)) {
@@ -165,7 +168,9 @@ final class Templates {
         ready.isPresent() && isStale(shown),
         Optional.of(shown.shape()),
         Optional.of(shown.createdAt()),
-        error);
+        error,
+        Optional.empty(),
+        Collections.emptySortedMap());
   }
 
   /**

@@ -2,6 +2,7 @@ package dev.podflare.sandbox;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.entry;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -31,6 +32,28 @@ class GuestImageTest {
     String first = open("{\"a\":1}").fingerprint();
     assertThat(open("{\"a\":2}").fingerprint()).isNotEqualTo(first);
     assertThat(open("{\"a\":1}").fingerprint()).isEqualTo(first);
+  }
+
+  @Test
+  void what_is_in_it_stands_in_its_manifest() throws Exception {
+    GuestImage image =
+        open(
+            """
+            {"python_version": "3.13.5", "python_packages": {"pandas": "2.2.3", "numpy": "2.2.4"},
+             "packages": {"bash": "5"}}
+            """);
+    assertThat(image.python()).contains("3.13.5");
+    assertThat(image.pythonPackages())
+        .containsExactly(entry("numpy", "2.2.4"), entry("pandas", "2.2.3"));
+    assertThat(open("{}").python()).isEmpty();
+    assertThat(open("{}").pythonPackages()).isEmpty();
+  }
+
+  @Test
+  void a_manifest_that_is_none_is_refused() {
+    assertThatThrownBy(() -> open("{"))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("manifest");
   }
 
   @Test

@@ -46,8 +46,15 @@ class TemplateSnapshotsTest {
     MachineShape shape = new MachineShape(cpus, memory, disk);
     Assume.that(!shape.equals(SHAPE));
     assertThat(name(TEMPLATE, shape, "e", "i")).isNotEqualTo(name(TEMPLATE, SHAPE, "e", "i"));
-    assertThat(name(Template.PYTHON_DATASCI, shape, "e", "i"))
+    assertThat(name(new Template("other", "pass"), shape, "e", "i"))
         .isNotEqualTo(name(Template.DEFAULT, shape, "e", "i"));
+  }
+
+  @Test
+  void templates_that_are_alike_share_one() {
+    assertThat(name(Template.PYTHON_DATASCI, SHAPE, "e", "i"))
+        .isEqualTo(name(Template.DEFAULT, SHAPE, "e", "i"));
+    assertThat(Template.PYTHON_DATASCI.warmUp()).isEqualTo(Template.DEFAULT.warmUp());
   }
 
   @Property

@@ -10,6 +10,7 @@ import dev.podflare.sandbox.SandboxQuery;
 import dev.podflare.sandbox.Sandboxes;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -20,6 +21,9 @@ import tools.jackson.databind.JsonNode;
 
 /** Create, look up, list and close sandboxes. */
 final class SandboxRoutes {
+
+  /** guest/agent/podflare_repl/auto_install.py reads it. */
+  private static final String AUTO_INSTALL = "PODFLARE_AUTO_INSTALL";
 
   private static final Duration LEAST_TIMEOUT = Duration.ofSeconds(1);
   private static final Duration MOST_IDLE = Duration.ofDays(7);
@@ -108,8 +112,19 @@ final class SandboxRoutes {
         body.wholeNumber("cpus", 1),
         body.wholeNumber("memory_mb", 1),
         body.wholeNumber("disk_mb", 1),
-        Environment.of(body),
+        environment(body),
         metadata(body));
+  }
+
+  /** What the caller gives, and the word by which the guest knows that it may install packages. */
+  private static Map<String, String> environment(RequestBody body) {
+    Map<String, String> env = Environment.of(body);
+    if (!body.flag("auto_install").orElse(false)) {
+      return env;
+    }
+    Map<String, String> all = new LinkedHashMap<>(env);
+    all.put(AUTO_INSTALL, "1");
+    return all;
   }
 
   private static String templateName(String name) {

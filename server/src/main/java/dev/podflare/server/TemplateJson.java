@@ -24,6 +24,8 @@ final class TemplateJson {
     numberOrNull(json, "disk_mb", template.shape().map(MachineShape::diskMiB));
     numberOrNull(json, "created_at", template.createdAt().map(Instant::toEpochMilli));
     Json.textOrNull(json, "error", template.error());
+    Json.textOrNull(json, "python", template.python());
+    Json.texts(json, "python_packages", template.pythonPackages());
     json.writeEndObject();
   }
 

@@ -48,6 +48,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.TreeMap;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
@@ -603,7 +604,9 @@ final class SandboxesInMemory implements Sandboxes {
         false,
         shape,
         shape.map(_ -> CREATED),
-        Optional.empty());
+        Optional.empty(),
+        builtIn ? Optional.of("3.13.5") : Optional.empty(),
+        new TreeMap<>(builtIn ? Map.of("pandas", "2.2.3") : Map.of()));
   }
 
   @Override

@@ -97,7 +97,8 @@ class TemplateCallsTest {
     String common =
         """
         {"name":"default","base":null,"version":1,"state":"ready","builtin":true,"stale":false,\
-        "cpus":null,"memory_mb":null,"disk_mb":null,"created_at":null,"error":null}\
+        "cpus":null,"memory_mb":null,"disk_mb":null,"created_at":null,"error":null,\
+        "python":"3.13.5","python_packages":{"pandas":"2.2.3"}}\
         """;
 
     assertThat(server.get("/v1/templates").body())
@@ -105,7 +106,7 @@ class TemplateCallsTest {
             """
             {"templates":[%s,{"name":"mine","base":"default","version":1,"state":"ready",\
             "builtin":false,"stale":false,"cpus":1,"memory_mb":1024,"disk_mb":4096,\
-            "created_at":%d,"error":null}]}\
+            "created_at":%d,"error":null,"python":null,"python_packages":{}}]}\
             """
                 .formatted(common, SandboxesInMemory.CREATED.toEpochMilli()));
     assertThat(server.send(asOther("/v1/templates").GET()).body())

@@ -37,6 +37,7 @@ import org.jspecify.annotations.Nullable;
  * @param diskMb its disk in megabytes
  * @param env environment variables of all its processes
  * @param metadata your own labels, to find it again
+ * @param autoInstall whether pip installs what a cell imports and is not there
  * @param idempotencyKey the same key again makes no second sandbox; a new one by default
  * @param traceparent a W3C trace context that goes with each call of this sandbox
  */
@@ -52,6 +53,7 @@ public record SandboxOptions(
     @Nullable Integer diskMb,
     Map<String, String> env,
     Map<String, String> metadata,
+    boolean autoInstall,
     @Nullable String idempotencyKey,
     @Nullable String traceparent) {
   private static final SandboxOptions DEFAULTS = builder().build();
@@ -84,6 +86,7 @@ public record SandboxOptions(
     fields.put("disk_mb", diskMb);
     fields.put("env", env.isEmpty() ? null : env);
     fields.put("metadata", metadata.isEmpty() ? null : metadata);
+    fields.put("auto_install", autoInstall ? true : null);
     return Call.post("/v1/sandboxes", fields).keyed(idempotencyKey).traced(traceparent);
   }
 
@@ -104,6 +107,7 @@ public record SandboxOptions(
     private @Nullable Integer diskMb;
     private final Map<String, String> env = new LinkedHashMap<>();
     private final Map<String, String> metadata = new LinkedHashMap<>();
+    private boolean autoInstall;
     private @Nullable String idempotencyKey;
     private @Nullable String traceparent;
 
@@ -189,6 +193,15 @@ public record SandboxOptions(
     }
 
     /**
+     * Whether pip installs what a cell imports and is not there; stderr says so. A cell whose
+     * import fails only while it runs is run again from its beginning.
+     */
+    public Builder autoInstall(boolean autoInstall) {
+      this.autoInstall = autoInstall;
+      return this;
+    }
+
+    /**
      * Under this key the server makes one sandbox, however often it is asked within a day. Each
      * create has a new key unless this gives one.
      */
@@ -217,6 +230,7 @@ public record SandboxOptions(
           diskMb,
           env,
           metadata,
+          autoInstall,
           idempotencyKey,
           traceparent);
     }
