@@ -56,6 +56,28 @@ class IsolationTest(Case):
             inside = float(self.rest.exec(sandbox, "import time; print(time.time())").stdout)
             self.assertTrue(before - 1 <= inside <= time.time() + 6, (wrong, inside - before))
 
+    def test_it_has_what_programs_take_for_granted_on_a_machine(self) -> None:
+        sandbox = self.new_sandbox()
+        steps = {
+            "ulimit -n": "65536",
+            "ulimit -c": "0",
+            "echo $IS_SANDBOX $TERM": "1 dumb",
+            "tr '\\0' '\\n' </proc/1/environ | grep IS_SANDBOX": "IS_SANDBOX=1",
+            "truncate -s 1M /tmp/disk && losetup -f --show /tmp/disk": "/dev/loop0",
+            "ip link add one type veth peer name other && echo made": "made",
+            "ip link add between type bridge && echo made": "made",
+        }
+        for step, said in steps.items():
+            with self.subTest(step):
+                ran = self.rest.bash(sandbox, step)
+                self.assertEqual(ran.stdout, f"{said}\n", ran.stderr)
+        with self.subTest("Landlock"):
+            version = "import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1) > 0)"
+            self.assertEqual(self.said(sandbox, version), "True\n")
+        with self.subTest("many open files"):
+            many = "files = [open('/dev/null') for _ in range(5000)]; print(len(files)); del files"
+            self.assertEqual(self.said(sandbox, many), "5000\n")
+
     def test_the_environment_is_its_own_and_permanent(self) -> None:
         sandbox = self.new_sandbox(env={"API_BASE": "x y", "LANG": "C.UTF-8"})
         other = self.new_sandbox()

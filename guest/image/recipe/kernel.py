@@ -1,4 +1,5 @@
-"""The distribution's stock kernel, and the few drivers that a microVM needs before it has a root.
+"""The distribution's stock kernel, the few drivers that a microVM needs before it has a root, and those
+that its programs may ask for.
 
 The drivers come as a cpio archive with busybox; the initramfs is this archive with another one,
 of `init` and the agent, appended. So a changed agent needs no package.
@@ -35,6 +36,31 @@ _REQUIRED = (
     "tcp_diag",
     "udp_diag",
 )
+# What programs of a sandbox take for granted on a machine of their own, and could not load: the root
+# file system has no modules. All clones of a template share the memory that they are in.
+_FOR_USERS = {
+    "loop": "max_loop=0",  # a device when one is asked for, and not eight that wait
+    "veth": "",
+    "bridge": "",
+    "br_netfilter": "",
+    "dummy": "",
+    "macvlan": "",
+    "tun": "",
+    "squashfs": "",
+    "nf_tables": "",
+    "nft_ct": "",
+    "nft_chain_nat": "",
+    "nft_masq": "",
+    "nft_reject_inet": "",
+    # iptables translates its rules to these
+    "nft_compat": "",
+    "xt_addrtype": "",
+    "xt_comment": "",
+    "xt_conntrack": "",
+    "xt_tcpudp": "",
+    "xt_MASQUERADE": "",
+    "xt_nat": "",
+}
 # Not in every kernel: vmgenid tells a clone that it is one; EROFS checks its superblock by crc32c,
 # which it asks for by a name that module dependencies do not show.
 _OPTIONAL = ("crc32c_generic", "vmgenid")
@@ -102,7 +128,7 @@ def build(bootstrap: Bootstrap, tree: Path, vmlinuz: Path, drivers: Path) -> str
             archive.symlink(f"bin/{applet}", "busybox")
         order = []
         for name, content in in_load_order(modules):
-            order.append(f"{name}.ko\n")
+            order.append(f"{name}.ko {_FOR_USERS.get(name, '')}".rstrip() + "\n")
             archive.file(f"modules/{name}.ko", content)
         archive.file("modules/order", "".join(order).encode())
         archive.close()
@@ -116,8 +142,8 @@ def in_load_order(modules: Modules) -> Iterator[tuple[str, bytes]]:
     the kernel package has been configured.
     """
     files, present = modules.files(), modules.builtin()
-    for name in (*_OPTIONAL, *_REQUIRED):
-        if name in _OPTIONAL and name not in files:
+    for name in (*_OPTIONAL, *_REQUIRED, *_FOR_USERS):
+        if name not in _REQUIRED and name not in files:
             continue
         yield from _with_dependencies(name, files, present)
 

@@ -68,5 +68,13 @@ class LoadOrder(unittest.TestCase):
             self.names(without, "kernel/fs/ext4/ext4.ko\n")
 
 
+    def test_what_programs_may_ask_for_is_inserted_where_the_kernel_has_it(self) -> None:
+        self.assertNotIn("veth", self.names(EVERY_DRIVER, "kernel/fs/ext4/ext4.ko\n"))
+        more = {**EVERY_DRIVER, "drivers/net/veth": "", "net/bridge/bridge": "stp", "net/802/stp": ""}
+        names = self.names(more, "kernel/fs/ext4/ext4.ko\n")
+        self.assertIn("veth", names)
+        self.assertLess(names.index("stp"), names.index("bridge"))
+
+
 if __name__ == "__main__":
     unittest.main()
