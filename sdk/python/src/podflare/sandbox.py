@@ -343,7 +343,11 @@ class Sandbox:
         return self.files.write(where, what, mode=mode)
 
     def upload_from(
-        self, local: str | os.PathLike[str], path: Path | None = None, *, mode: int | str | None = None
+        self,
+        local: str | os.PathLike[str],
+        path: Path | None = None,
+        *,
+        mode: int | str | None = None,
     ) -> int:
         """Copies a local file, or a folder with all that is in it, into the sandbox.
 

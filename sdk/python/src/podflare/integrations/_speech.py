@@ -206,7 +206,9 @@ _ESCAPE = re.compile(
 
 def screen(text: str) -> str:
     """The text as a terminal would leave it: without escape codes, and of a line that was drawn
-    again and again, as a progress bar is, the last state. Takes time in proportion to its length."""
+    again and again, as a progress bar is, the last state.
+
+    Takes time in proportion to its length."""
     if "\x1b" in text:
         text = _ESCAPE.sub("", text)
     if "\b" in text:
