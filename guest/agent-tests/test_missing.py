@@ -152,7 +152,8 @@ class HintsAtExceptions(AgentTest):
 
     def test_a_file_that_hides_a_package_is_named(self) -> None:
         (self.host.home / "yaml.py").write_text("x = 1")
-        self.addCleanup(self.host.run, "import sys, os; del sys.modules['yaml']; os.unlink('yaml.py')")
+        self.addCleanup(
+            self.host.run, "import sys, os; del sys.modules['yaml']; os.unlink('yaml.py')")
         error = self.host.run("import yaml, yaml.nodes").error
         assert error is not None
         self.assertIn("yaml.py, a file that hides the package", error["value"])
@@ -210,9 +211,11 @@ class AutoInstall(AgentTest):
             """))
 
     def test_what_a_cell_imports_is_there_before_it_runs(self) -> None:
-        outcome = self.host.run("count = globals().get('count', 0) + 1\nimport early_one\nearly_one.x, count")
+        outcome = self.host.run(
+            "count = globals().get('count', 0) + 1\nimport early_one\nearly_one.x, count")
         self.assertEqual(outcome.value, "(7, 1)", outcome.stderr)
-        self.assertRegex(outcome.stderr, r"\A\[auto_install: installed early-one \(pip, \d+ s\)\]\n\Z")
+        self.assertRegex(
+            outcome.stderr, r"\A\[auto_install: installed early-one \(pip, \d+ s\)\]\n\Z")
 
     def test_what_is_missed_later_runs_the_cell_again_and_says_so(self) -> None:
         outcome = self.host.run(

@@ -1,8 +1,8 @@
 """Installs what a cell imports and is not there, if the sandbox was made so (`auto_install`).
 
-What stands in the cell's own top-level imports is installed before the cell runs, so that nothing of
-it runs twice. Only what turns out to be missing while it runs, imported in a function or
-behind a condition, is installed then, and the cell is run again from its beginning. Both are said on
+What stands in the cell's own top-level imports is installed before the cell runs, so that nothing
+of it runs twice. Only what turns out to be missing while it runs, imported in a function or behind
+a condition, is installed then, and the cell is run again from its beginning. Both are said on
 stderr.
 """
 

@@ -1,4 +1,4 @@
-"""What modules are called on PyPI, where it is not their own name; and which are not there at all."""
+"""What modules are called on PyPI, where it is not their own name; and which are not there."""
 
 from __future__ import annotations
 

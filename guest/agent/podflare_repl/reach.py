@@ -58,7 +58,8 @@ def of_host(name: str, resolvers: str = _RESOLVERS, port: int = 53) -> bool | No
 def _question(name: str) -> bytes:
     labels = b"".join(bytes((len(label),)) + label for label in name.encode("idna").split(b"."))
     # identity, a recursive query, one question: address records of the internet's class
-    return _urandom(2) + bytes.fromhex("01000001000000000000") + labels + bytes.fromhex("0000010001")
+    head = _urandom(2) + bytes.fromhex("01000001000000000000")
+    return head + labels + bytes.fromhex("0000010001")
 
 
 def _read(path: str) -> str:

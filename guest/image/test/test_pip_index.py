@@ -30,7 +30,8 @@ class TheHostsIndex(unittest.TestCase):
             pip_index.of_host({}, self.etc, self.home), "https://system.example/simple"
         )
         (self.home / ".config/pip/pip.conf").write_text(
-            "[global]\nindex-url=https://all.example/%20\n[install]\nindex-url=https://user.example\n"
+            "[global]\nindex-url=https://all.example/%20\n"
+            "[install]\nindex-url=https://user.example\n"
         )
         self.assertEqual(pip_index.of_host({}, self.etc, self.home), "https://user.example")
         environment = {"PIP_INDEX_URL": "https://environment.example/simple"}
