@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 from rig import host
-from rig.case import Case
+from rig.case import Case, KillingCase
+from rig.deadline import eventually
 from rig.server import PODFLARE, REPOSITORY, free_port
 
 COMMANDS = ("up", "down", "exec", "status", "doctor")
@@ -170,6 +172,125 @@ class CliTest(Case):
         self.assertNotIn("Exception in thread", said)
 
 
+class EverydayTest(Case):
+    """What docker and kubectl have taught people to type, on one sandbox."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.rest = cls.server.rest(cls.server.own_key)
+        cls.sandbox = cls.rest.create(metadata={"name": "everyday"})
+        cls.addClassCleanup(cls.rest.close, cls.sandbox)
+
+    def says(self, *arguments: str, stdin: str | None = None) -> str:
+        ran = self.server.command(*arguments, stdin=stdin)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        return ran.stdout
+
+    def test_code_comes_as_words_a_file_a_pipe_or_a_command(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="pf-e2e-code-") as folder:
+            program = Path(folder, "program.py")
+            program.write_text("print(20 + 1)\n")
+            self.assertEqual(self.says("exec", "everyday", str(program)), "21\n")
+        self.assertEqual(self.says("exec", self.sandbox[:12], "print(1)"), "1\n")
+        self.assertEqual(self.says("exec", "everyday", stdin="print(2)\n"), "2\n")
+        listed = self.says("exec", "everyday", "--cwd", "/", "-e", "A=b c", "--", "printenv", "A")
+        self.assertEqual(listed, "b c\n")
+        stopped = self.server.command("exec", "everyday", "--timeout", "1", "while True: pass")
+        self.assertEqual(stopped.returncode, 124)
+        self.assertIn("podflare: stopped after 1 s (--timeout)\n", stopped.stderr)
+
+    def test_control_c_interrupts_the_code_and_shows_its_last_words(self) -> None:
+        code = "import time\ntry:\n print('on', flush=True); time.sleep(600)\nfinally:\n print('off')"
+        with subprocess.Popen(
+            [str(PODFLARE), "exec", "everyday", code],
+            env=self.server.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as running:  # fmt: skip
+            assert running.stdout is not None
+            self.assertEqual(running.stdout.readline(), "on\n")
+            running.send_signal(signal.SIGINT)
+            out, _ = running.communicate(timeout=60)
+        self.assertEqual((running.returncode, out), (130, "off\n"))
+
+    def test_files_and_folders_are_copied_in_and_out(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="pf-e2e-cp-") as folder:
+            project = Path(folder, "project")
+            (project / "deep").mkdir(parents=True)
+            (project / "deep" / "run.sh").write_text("echo ran\n")
+            (project / "deep" / "run.sh").chmod(0o755)
+            (project / "data.bin").write_bytes(bytes(range(256)) * 1000)
+            self.says("cp", str(project), "everyday:")
+            self.assertEqual(self.says("exec", "everyday", "--", "/root/project/deep/run.sh"), "ran\n")
+            self.says("cp", f"{self.sandbox}:project", str(Path(folder, "back")))
+            back = Path(folder, "back")
+            self.assertEqual(
+                (back / "data.bin").read_bytes(), (project / "data.bin").read_bytes()
+            )
+            self.assertEqual((back / "deep" / "run.sh").stat().st_mode & 0o777, 0o755)
+            missing = self.server.command("cp", "everyday:/no/such", folder)
+            self.assertEqual(missing.returncode, 1)
+
+    def test_the_living_python_is_at_the_prompt(self) -> None:
+        lines = "x = 20\nfor i in range(2):\n  x += i\n\nx\n"
+        self.assertEqual(self.says("repl", "everyday", stdin=lines), "21\n")
+        self.assertEqual(self.says("exec", "everyday", "print(x)"), "21\n")
+
+    def test_what_it_is_and_what_it_said_is_shown(self) -> None:
+        self.says("exec", "everyday", "print('remember me')")
+        self.assertIn("remember me\n", self.says("logs", "everyday"))
+        self.assertIn("remember me\n", self.says("logs", self.sandbox[:12], "--last", "1"))
+        info = self.says("info", "everyday")
+        for words in (self.sandbox, "MiB memory", "is closed after"):
+            self.assertIn(words, info)
+        self.assertEqual(json.loads(self.says("inspect", "everyday", "--json"))["id"], self.sandbox)
+        self.assertIn(self.sandbox, self.says("ps", "-q", "--metadata", "name=everyday"))
+        self.assertNotIn("\x1b", self.says("ls") + info)
+
+    def test_names_are_completed(self) -> None:
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="pf-e2e-path-")))
+        (folder / "podflare").symlink_to(PODFLARE)
+        script = (
+            'PATH=$0:$PATH; source <(podflare generate-completion); COMP_WORDS=("$@");'
+            " COMP_CWORD=$(($# - 1)); _complete_podflare_with_names; echo ${COMPREPLY[@]}"
+        )
+        for words, wanted in (
+            (("podflare", "close", "every"), "everyday"),
+            (("podflare", "info", self.sandbox[:9]), self.sandbox),
+            (("podflare", "create", "--template", "python-d"), "python-datasci"),
+            (("podflare", "benc"), "bench"),
+        ):
+            shown = subprocess.run(
+                ["bash", "-c", script, str(folder), *words],
+                env=self.server.environment(), capture_output=True, text=True, timeout=60, check=True,
+            )  # fmt: skip
+            self.assertIn(wanted, shown.stdout.split(), (words, shown.stderr))
+
+    def test_settings_and_configurations_are_printed_to_be_pasted(self) -> None:
+        settings = self.says("env")
+        self.assertIn(f"export PODFLARE_HOSTD_URL={self.server.url}\n", settings)
+        self.assertIn(f"export PODFLARE_API_KEY={self.server.own_key}\n", settings)
+        cursor = json.loads(self.says("mcp", "--config", "cursor"))["mcpServers"]["podflare"]
+        self.assertEqual(cursor, {"command": str(PODFLARE), "args": ["mcp"]})
+        self.assertEqual(
+            self.says("mcp", "--config", "claude-code"),
+            f"claude mcp add podflare -- {PODFLARE} mcp\n",
+        )
+
+    def test_mcp_without_a_configuration_stays_and_tells_the_model(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="pf-e2e-nothing-") as nowhere:
+            hello = {
+                "jsonrpc": "2.0", "id": 1, "method": "initialize",
+                "params": {"protocolVersion": "2025-06-18", "capabilities": {},
+                           "clientInfo": {"name": "test", "version": "1"}},
+            }  # fmt: skip
+            ran = self.server.command(
+                "mcp", extra={"XDG_CONFIG_HOME": nowhere}, stdin=json.dumps(hello) + "\n"
+            )
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertIn("serverInfo", json.loads(ran.stdout.splitlines()[0])["result"])
+        self.assertIn("no server is configured", ran.stderr)
+
+
 class CheckoutTest(Case):
     """The launcher in a checkout whose program is not built, or is older than its sources."""
 
@@ -226,3 +347,44 @@ class CheckoutTest(Case):
         for command in ("test", "bench", "rig", "build"):
             ran = self.run_in(checkout, command, "--help")
             self.assertEqual((ran.returncode, ran.stderr), (0, ""), command)
+
+
+class StoppedServerTest(KillingCase):
+    def stop_by(self, number: signal.Signals) -> None:
+        pid = self.server.pid
+        os.kill(pid, number)
+        eventually(f"the end of server {pid}", lambda: not os.path.exists(f"/proc/{pid}"))
+
+    def test_sigterm_leaves_the_sandboxes_to_the_next_server(self) -> None:
+        sandbox = self.new_sandbox()
+        self.rest.exec(sandbox, "x = 41")
+        machine = self.machine(sandbox)
+        self.stop_by(signal.SIGTERM)
+        self.assertTrue(host.lives(machine))
+        left = [one.pid for one in self.machines_without_server()]
+        self.assertEqual(left, [machine.pid], "what waited for a use runs on")
+        self.server.start()
+        self.assertIn("took over 1 sandboxes of the previous server", self.server.banner)
+        self.assertEqual(self.rest.exec(sandbox, "print(x + 1)").stdout, "42\n")
+        with self.subTest("down ends also what a server has left"):
+            self.stop_by(signal.SIGTERM)
+            ended = self.server.stop()
+            self.assertIn("ended 1 microVMs that an earlier server had left", ended.stdout)
+            self.assertEqual(self.machines_without_server(), [])
+
+    def test_control_c_ends_the_sandboxes_and_says_so(self) -> None:
+        kept = self.rest.create(persistent=True)
+        self.rest.exec(kept, "x = 41")
+        self.rest.create()
+        self.stop_by(signal.SIGINT)
+        self.assertEqual(self.machines_without_server(), [])
+        log = (self.server.data_dir / "server.log").read_text()
+        self.assertRegex(log.splitlines()[-1], "stopped; 1 sandbox closed, 1 frozen")
+        self.server.start()
+        self.assertEqual(self.rest.exec(kept, "print(x + 1)").stdout, "42\n")
+        self.rest.close(kept)
+        log = (self.server.data_dir / "server.log").read_text()
+        self.assertIn(f"serves on {self.server.url}", log.splitlines()[-1])
+
+    def machines_without_server(self) -> list[host.Process]:
+        return host.machines_of(None, self.server.data_dir)

@@ -222,13 +222,17 @@ class TerminalLifeTest(Case):
         self.assertEqual(terminal.exit, {"code": 137, "reason": "killed"})
 
     @slow
-    def test_a_client_keeps_its_sandbox_and_one_that_is_gone_does_not(self) -> None:
+    def test_a_reader_or_a_program_keeps_its_sandbox_and_a_prompt_does_not(self) -> None:
         sandbox = self.new_sandbox(idle_timeout_seconds=4)
-        terminal = self.rest.terminal(sandbox, cmd="sleep 8; echo still; sleep 600")
+        terminal = self.rest.terminal(sandbox)
+        terminal.expect("# ")
+        terminal.type("sleep 8; echo st''ill; sleep 12\r")
         terminal.expect("still")
         self.assertEqual(self.rest.info(sandbox).status, 200)
         terminal.close()
-        eventually("its end", lambda: self.rest.info(sandbox).status == 404)
+        began = time.monotonic()
+        eventually("its end", lambda: self.rest.info(sandbox).status == 404, 120)
+        self.assertGreater(time.monotonic() - began, 11, "it was closed while its program ran")
 
     def test_a_fork_has_the_terminals_of_its_parent(self) -> None:
         sandbox = self.new_sandbox()
@@ -400,6 +404,7 @@ class ShellTest(Case):
             window.expect("set")
             window.type("\x1dd")
             command = window.expect(r"come back with: podflare shell (sbx_\w+) --attach (pty_\w+)")
+            window.expect("as long as a program runs in it; a shell at its prompt is closed")
             self.assertEqual(window.wait(), 0)
             self.assertEqual(termios.tcgetattr(window.slave), window.mode)
         self.assertEqual(command[1], sandbox)
@@ -443,13 +448,26 @@ class ShellTest(Case):
                 window.expect("Somebody else has attached")
                 self.assertEqual(window.wait(), 1)
 
-    def test_without_a_terminal_it_types_what_comes_in(self) -> None:
+    def test_without_a_terminal_it_ends_with_its_input(self) -> None:
         sandbox = self.new_sandbox()
-        ran = self.server.command("shell", sandbox, stdin="echo $((6*7))\nexit 3\n")
-        self.assertEqual(ran.returncode, 3, ran.stderr)
-        self.assertIn("42", ran.stdout)
-        ended = self.server.command("shell", sandbox, "-c", "cat", stdin="abc\n")
-        self.assertEqual((ended.returncode, ended.stdout), (0, "abc\nabc\n"), ended.stderr)
+        ran = self.server.command("shell", sandbox, stdin="echo $((6*7))\necho no >&2\nexit 3\n")
+        self.assertEqual((ran.returncode, ran.stdout, ran.stderr), (3, "42\n", "no\n"))
+        for arguments, given, said in (
+            ((), "uname -s\n", "Linux\n"),
+            ((), "", ""),
+            (("-c", "cat; test -t 0 || echo plain"), "a\x00b\x04\nc", "a\x00b\x04\ncplain\n"),
+            (("-c", "bash --norc -i"), "echo hi\n", "hi\n"),
+            (("-c", "head -c 1"), "x" * 100_000, "x"),
+        ):
+            ended = self.server.command("shell", sandbox, *arguments, stdin=given)
+            self.assertEqual((ended.returncode, ended.stdout), (0, said), (arguments, ended.stderr))
+        self.assertEqual(self.rest.bash(sandbox, "ls -A /tmp | grep podflare-input").stdout, "")
+
+    def test_without_a_terminal_and_a_sandbox_it_leaves_none(self) -> None:
+        before = self.rest.ids()
+        ran = self.server.command("shell", stdin="sleep 0; uname -s\n")
+        self.assertEqual((ran.returncode, ran.stdout), (0, "Linux\n"), ran.stderr)
+        self.assertEqual(self.rest.ids(), before)
 
     def test_what_is_not_there_is_said(self) -> None:
         sandbox = self.new_sandbox()

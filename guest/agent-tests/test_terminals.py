@@ -192,6 +192,35 @@ class Terminals(AgentTest):
 
     # A host that begins anew
 
+    def test_what_runs_in_the_foreground_is_told_from_a_prompt(self) -> None:
+        def busy() -> int:
+            return self.host.ask("foreground")["busy"]
+
+        self.assertEqual(busy(), 0)
+        screen = self.open("bash --norc -i")
+        screen.type("echo rea''dy\r")
+        screen.expect("ready")
+        wait_for(lambda: busy() == 0, "its prompt")
+        screen.type("sleep 600\r")
+        wait_for(lambda: busy() == 1, "a program")
+        screen.type("\x03")
+        wait_for(lambda: busy() == 0, "its prompt again")
+        screen.type("while :; do :; done\r")
+        wait_for(lambda: busy() == 1, "a loop of the shell's own")
+        screen.type("\x03")
+        wait_for(lambda: busy() == 0, "its prompt after the loop")
+        other = self.open("sleep 600")
+        wait_for(lambda: busy() == 1, "a program without a shell")
+        script = self.open("while :; do sleep 0.1; done")
+        wait_for(lambda: busy() == 2, "a script")
+        for one in (other, script):
+            one.control(signal="SIGKILL")
+            one.end()
+        plain = self.open("dash -i")
+        plain.type("echo pla''in\r")
+        plain.expect("plain")
+        wait_for(lambda: busy() == 0, "the prompt of a shell that edits no line")
+
     def test_terminals_of_before_are_told_and_rejoined(self) -> None:
         with self.own_agent() as host:
             first = self.open("read line; echo got $line; exit 5", host, name="pty_1")

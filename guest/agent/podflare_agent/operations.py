@@ -151,6 +151,10 @@ class Operations:
             told = [terminal.about() for terminal in self._terminals_of_before().values()]
             self._close(stream, encode_json({"ok": True, "terminals": told}).encode())
             return None
+        if op == "foreground":
+            busy = sum(isinstance(one, Terminal) and one.is_busy() for one in self._streams.values())
+            self._close(stream, b'{"ok":true,"busy":%d}' % busy)
+            return None
         if op in ("changes", "nodes", "digests", "births", "pack", "unpack", "variables"):
             return self._branching(op, stream, request)
         if op not in ("put", "get", "list", "stat", "remove"):

@@ -13,6 +13,8 @@ _DEV_NULL = "/dev/null"
 # Python ignores these in itself, and a child would inherit that: `yes | head` would never end.
 _DEFAULT_SIGNALS = [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD]
 _TICKS = os.sysconf("SC_CLK_TCK")
+# The number of read(2): <asm/unistd_64.h> on x86, <asm-generic/unistd.h> elsewhere.
+_READ = "0" if os.uname().machine == "x86_64" else "63"
 
 
 def spawn(
@@ -124,3 +126,22 @@ def out_of_memory_kills() -> int:
 def _kernels_counts() -> int:
     # Opened once: a clone would have to translate all of the kernel's code that opens a file.
     return above_child_numbers(os.open("/proc/vmstat", os.O_RDONLY | os.O_CLOEXEC))
+
+
+def name_of(pid: int) -> str:
+    """The name that the kernel has for a process; empty if there is none."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def reads_its_input(pid: int) -> bool:
+    """Whether a process waits in a read of its standard input."""
+    try:
+        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+            number, _, arguments = file.read().partition(" ")
+    except (OSError, ValueError):
+        return False
+    return number == _READ and arguments.startswith("0x0 ")

@@ -16,7 +16,12 @@ from typing import Any
 
 from podflare_agent.channel import Channel
 from podflare_agent.loop import READABLE, WRITABLE, Loop
-from podflare_agent.processes import signal_quietly, spawn_on_terminal
+from podflare_agent.processes import (
+    name_of,
+    reads_its_input,
+    signal_quietly,
+    spawn_on_terminal,
+)
 from podflare_agent.refusals import Refusal
 from podflare_wire.frames import (
     CHUNK,
@@ -30,6 +35,7 @@ from podflare_wire.frames import (
 )
 
 _BASH = "/bin/bash"
+_SHELLS = frozenset({"bash", "dash", "sh", "zsh", "fish", "ksh", "busybox"})
 # <asm-generic/termbits.h>; the module has no name for it before Python 3.14.
 _IUTF8 = 0o040000
 _LONGEST_SIDE = 10_000
@@ -237,6 +243,18 @@ class Terminal:
     def _foreground(self) -> int:
         foreground = os.tcgetpgrp(self._master)
         return foreground if foreground > 0 else self._pid
+
+    def is_busy(self) -> bool:
+        """Whether something runs in its foreground: all but a shell that waits at its prompt.
+
+        A prompt is a shell that has the terminal for itself and either edits the line, for which it
+        takes the terminal out of line mode, or waits in a read of it."""
+        if self._exit_code is not None or self._master < 0:
+            return False
+        if self._foreground() != self._pid or name_of(self._pid) not in _SHELLS:
+            return True
+        edits_a_line = not termios.tcgetattr(self._slave)[3] & termios.ICANON
+        return not (edits_a_line or reads_its_input(self._pid))
 
     def on_cancel(self, _reason: str) -> None:
         """The host wants it no more."""

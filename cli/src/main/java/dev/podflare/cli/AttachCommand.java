@@ -2,10 +2,10 @@ package dev.podflare.cli;
 
 import dev.podflare.cli.client.ClientOptions;
 import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.EventPrinter;
 import dev.podflare.cli.client.Names;
 import dev.podflare.cli.client.ServerApi;
-import java.io.IOException;
-import java.io.InputStream;
+import dev.podflare.cli.text.Version;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -38,16 +38,15 @@ final class AttachCommand implements Callable<Integer> {
       description = "The number of the first event (default: ${DEFAULT-VALUE}).")
   private long from;
 
+  @Option(names = "--json", description = "Print the events as JSON, one a line.")
+  private boolean json;
+
   @Override
   public Integer call() throws CommandFailure {
     ServerApi api = client.api();
     Names names = new Names(api);
     String id = names.sandbox(sandbox);
     String path = "/v1/sandboxes/" + id + "/execs/" + names.exec(id, exec) + "/stream?from=" + from;
-    try (InputStream events = api.stream(path)) {
-      return EventPrinter.print(events);
-    } catch (IOException e) {
-      throw EventPrinter.brokeOff(e);
-    }
+    return EventPrinter.of(json).print(api.stream(path));
   }
 }

@@ -6,6 +6,7 @@ import dev.podflare.cli.client.Names;
 import dev.podflare.cli.client.ServerApi;
 import dev.podflare.cli.text.DifferenceText;
 import dev.podflare.cli.text.JsonText;
+import dev.podflare.cli.text.Version;
 import java.io.PrintWriter;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
@@ -63,7 +64,7 @@ final class DiffCommand implements Callable<Integer> {
     if (json) {
       out.println(JsonText.of(difference));
     } else {
-      DifferenceText.print(difference, out);
+      DifferenceText.print(difference, out, client.style());
     }
     return 0;
   }

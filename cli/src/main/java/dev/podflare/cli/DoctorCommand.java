@@ -4,6 +4,7 @@ import dev.podflare.cli.client.ClientOptions;
 import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.cli.client.ServerApi;
 import dev.podflare.cli.text.Style;
+import dev.podflare.cli.text.Version;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -18,8 +19,8 @@ import tools.jackson.databind.json.JsonMapper;
 @Command(
     name = "doctor",
     description = {
-      "Checks every precondition of this host, says its state, and how to mend it;",
-      "and whether the server that the other commands ask answers.",
+      "Checks every precondition of this host, and says how to mend what is missing;"
+          + " and whether the server answers that the other commands ask.",
       "Exit code 1 if something is missing without which no sandbox can run."
     },
     mixinStandardHelpOptions = true,

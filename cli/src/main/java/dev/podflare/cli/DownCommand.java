@@ -1,8 +1,10 @@
 package dev.podflare.cli;
 
 import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.text.Version;
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.qemu.QemuEngine;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -35,16 +37,22 @@ final class DownCommand implements Callable<Integer> {
     Optional<ProcessHandle> running =
         ServerRecord.running(data).flatMap(record -> record.process().handle());
     if (running.isPresent()) {
-      stop(running.get());
+      stop(running.get(), data);
       say("stopped");
     } else {
       say("no server runs on " + data);
     }
-    cleanUpAfterCrash(data);
+    endWhatIsLeft(data);
     return 0;
   }
 
-  private void stop(ProcessHandle process) throws CommandFailure {
+  private void stop(ProcessHandle process, Path data) throws CommandFailure {
+    try {
+      EndOfAll.ask(data);
+    } catch (IOException e) {
+      throw new CommandFailure(
+          "the server can't be asked to end its sandboxes: " + e.getMessage(), e);
+    }
     process.destroy();
     try {
       process.onExit().get(PATIENCE_SECONDS, TimeUnit.SECONDS);
@@ -60,17 +68,18 @@ final class DownCommand implements Callable<Integer> {
     }
   }
 
-  /** A server that was killed could not end its microVMs. */
-  private void cleanUpAfterCrash(Path data) throws CommandFailure {
+  /** A server that was killed, or stopped by a signal, has left its microVMs. */
+  private void endWhatIsLeft(Path data) throws CommandFailure {
     if (!Files.isDirectory(data)) {
       return;
     }
     try (QemuEngine engine = QemuEngine.in(data)) {
       int left = engine.reap().size();
       if (left > 0) {
-        say("ended " + left + " microVMs that a killed server had left");
+        say("ended " + left + " microVMs that an earlier server had left");
       }
-    } catch (EngineException e) {
+      EndOfAll.forget(data);
+    } catch (EngineException | IOException e) {
       throw new CommandFailure("what the server left can't be cleaned up: " + e.getMessage(), e);
     }
   }

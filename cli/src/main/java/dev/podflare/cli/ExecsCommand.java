@@ -9,6 +9,7 @@ import dev.podflare.cli.text.InWords;
 import dev.podflare.cli.text.JsonText;
 import dev.podflare.cli.text.Printable;
 import dev.podflare.cli.text.Table;
+import dev.podflare.cli.text.Version;
 import java.io.PrintWriter;
 import java.time.Clock;
 import java.time.Duration;
@@ -38,7 +39,7 @@ final class ExecsCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private ClientOptions client = new ClientOptions();
 
-  @Parameters(paramLabel = "SANDBOX", description = "Which one; an id may be cut short.")
+  @Parameters(paramLabel = "ID", description = "Which sandbox; an id may be cut short.")
   private String sandbox;
 
   @Option(names = "--json", description = "As JSON, for programs.")
@@ -52,14 +53,14 @@ final class ExecsCommand implements Callable<Integer> {
     if (json) {
       out.println(JsonText.of(JsonMapper.shared().valueToTree(execs)));
     } else {
-      table(execs, Clock.systemUTC().instant()).printTo(out);
+      table(execs, Clock.systemUTC().instant()).printTo(out, client.style());
     }
     return 0;
   }
 
   private static Table table(List<JsonNode> execs, Instant now) {
     Ids ids = Ids.ofExecs(Names.ids(execs));
-    Table table = new Table().row("EXEC", "LANGUAGE", "STATE", "EXIT", "AGE", "EVENTS", "CODE");
+    Table table = new Table().head("EXEC", "LANGUAGE", "STATE", "EXIT", "AGE", "EVENTS", "CODE");
     for (JsonNode exec : execs) {
       Instant created = Instant.ofEpochMilli(exec.path("created_at").asLong());
       table.row(

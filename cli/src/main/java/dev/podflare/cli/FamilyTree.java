@@ -3,6 +3,7 @@ package dev.podflare.cli;
 import dev.podflare.cli.client.Ids;
 import dev.podflare.cli.client.Names;
 import dev.podflare.cli.text.InWords;
+import dev.podflare.cli.text.Style;
 import dev.podflare.cli.text.Table;
 import java.io.PrintWriter;
 import java.time.Duration;
@@ -57,7 +58,7 @@ final class FamilyTree {
     return new FamilyTree(families, open, spaces, now);
   }
 
-  void printTo(PrintWriter out) {
+  void printTo(PrintWriter out, Style style) {
     Table table = new Table();
     for (JsonNode family : families) {
       Map<String, List<JsonNode>> children = new LinkedHashMap<>();
@@ -70,7 +71,7 @@ final class FamilyTree {
         draw(first, "", "", children, table);
       }
     }
-    table.printTo(out);
+    table.printTo(out, style);
   }
 
   /**

@@ -6,6 +6,7 @@ import dev.podflare.cli.client.Names;
 import dev.podflare.cli.client.ServerApi;
 import dev.podflare.cli.text.InWords;
 import dev.podflare.cli.text.JsonText;
+import dev.podflare.cli.text.Version;
 import java.io.PrintWriter;
 import java.util.Map;
 import java.util.concurrent.Callable;

@@ -5,6 +5,7 @@ import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.cli.client.Names;
 import dev.podflare.cli.client.ServerApi;
 import dev.podflare.cli.text.JsonText;
+import dev.podflare.cli.text.Version;
 import java.io.PrintWriter;
 import java.util.Map;
 import java.util.concurrent.Callable;

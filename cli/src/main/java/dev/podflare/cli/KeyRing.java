@@ -44,10 +44,15 @@ record KeyRing(ApiKeys keys, String own) {
 
   /** Tells programs on this machine how to come in. */
   void publish(InetSocketAddress address, Path dataDirectory) throws IOException {
-    String host = address.getAddress().isAnyLocalAddress() ? "127.0.0.1" : literal(address);
-    Credentials credentials = new Credentials("http://" + host + ":" + address.getPort(), own);
+    Credentials credentials = new Credentials(url(address), own);
     credentials.writeTo(Credentials.serverFile(dataDirectory));
     credentials.writeTo(Credentials.userFile());
+  }
+
+  /** How programs on this machine name an address. */
+  String url(InetSocketAddress address) {
+    String host = address.getAddress().isAnyLocalAddress() ? "127.0.0.1" : literal(address);
+    return "http://" + host + ":" + address.getPort();
   }
 
   private static String literal(InetSocketAddress address) {

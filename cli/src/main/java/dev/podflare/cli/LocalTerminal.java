@@ -2,7 +2,6 @@ package dev.podflare.cli;
 
 import dev.podflare.cli.client.CommandFailure;
 import java.io.IOException;
-import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -57,35 +56,6 @@ final class LocalTerminal implements AutoCloseable {
     return size.cols() < 1 || size.rows() < 1 || size.cols() > 10_000 || size.rows() > 10_000
         ? Size.USUAL
         : size;
-  }
-
-  /**
-   * Does something whenever its size changes. The JDK tells of signals by a class that no compiler
-   * lets pass without a warning, so it is called by its name.
-   */
-  static void whenResized(Runnable action) throws CommandFailure {
-    try {
-      Class<?> signal = Class.forName("sun.misc.Signal");
-      Class<?> handler = Class.forName("sun.misc.SignalHandler");
-      Object hearing =
-          Proxy.newProxyInstance(
-              LocalTerminal.class.getClassLoader(),
-              new Class<?>[] {handler},
-              (proxy, method, arguments) ->
-                  switch (method.getName()) {
-                    case "handle" -> {
-                      action.run();
-                      yield null;
-                    }
-                    case "hashCode" -> 0;
-                    case "equals" -> false;
-                    default -> "whenResized";
-                  });
-      Object winch = signal.getConstructor(String.class).newInstance("WINCH");
-      signal.getMethod("handle", signal, handler).invoke(null, winch, hearing);
-    } catch (ReflectiveOperationException e) {
-      throw new CommandFailure("this Java does not tell when a terminal's size changes", e);
-    }
   }
 
   private void restore() {

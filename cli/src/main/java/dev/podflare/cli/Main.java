@@ -1,6 +1,14 @@
 package dev.podflare.cli;
 
 import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.completion.CompletionCommand;
+import dev.podflare.cli.completion.NamesCommand;
+import dev.podflare.cli.repl.ReplCommand;
+import dev.podflare.cli.sandbox.CpCommand;
+import dev.podflare.cli.sandbox.InfoCommand;
+import dev.podflare.cli.sandbox.InterruptCommand;
+import dev.podflare.cli.sandbox.LogsCommand;
+import dev.podflare.cli.text.Version;
 import java.io.OutputStreamWriter;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -8,7 +16,6 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -23,7 +30,11 @@ import picocli.CommandLine.Spec;
     versionProvider = Version.class,
     footer = {
       "",
-      "In a checkout also: test (the tests; --all has the slow ones too), bench (the table of the README).",
+      "In a checkout also: build (the program alone), test (the tests; --all has the slow ones too),",
+      "bench (measures a server), rig (the tests on KVM).",
+      "",
+      "ID is a sandbox's id, which may be cut short as long as no other begins so, or its name.",
+      "The server is the one of --server, $PODFLARE_HOSTD_URL, or ~/.config/podflare/config.json.",
       "",
       "Exit codes: 0 done; 1 it failed, and said why; 2 the command line is wrong; 3 no server runs.",
       "exec, attach and shell end with the exit code of what they ran.",
@@ -37,13 +48,20 @@ final class Main implements Runnable {
           UpCommand.class,
           DownCommand.class,
           StatusCommand.class,
+          DoctorCommand.class,
+          EnvCommand.class,
           ExecCommand.class,
+          ReplCommand.class,
           ShellCommand.class,
-          ExecsCommand.class,
-          AttachCommand.class,
+          CpCommand.class,
+          LogsCommand.class,
           CreateCommand.class,
           ListCommand.class,
+          InfoCommand.class,
           CloseCommand.class,
+          InterruptCommand.class,
+          ExecsCommand.class,
+          AttachCommand.class,
           ForkCommand.class,
           TreeCommand.class,
           DiffCommand.class,
@@ -54,7 +72,9 @@ final class Main implements Runnable {
           TemplateCommand.class,
           McpCommand.class,
           WorkerCommand.class,
-          DoctorCommand.class);
+          VersionCommand.class,
+          CompletionCommand.class,
+          NamesCommand.class);
 
   /** As {@code mixinStandardHelpOptions} calls it. */
   private static final List<String> VERSION = List.of("--version", "-V");
@@ -89,11 +109,11 @@ final class Main implements Runnable {
     CommandLine commandLine = new CommandLine(new Main());
     String first = arguments.length == 0 ? "" : arguments[0];
     Optional<Class<?>> meant = commandOfName(first);
-    if (meant.isPresent()) {
+    if (meant.isPresent() && meant.get() != CompletionCommand.class) {
       commandLine.addSubcommand(meant.get());
     } else if (!VERSION.contains(first)) {
       COMMANDS.forEach(commandLine::addSubcommand);
-      commandLine.addSubcommand(AutoComplete.GenerateCompletion.class);
+      commandLine.addSubcommand(CommandLine.HelpCommand.class);
     }
     return commandLine
         .setCaseInsensitiveEnumValuesAllowed(true)

@@ -8,6 +8,7 @@ import dev.podflare.cli.client.ServerApi;
 import dev.podflare.cli.text.DifferenceText;
 import dev.podflare.cli.text.JsonText;
 import dev.podflare.cli.text.Printable;
+import dev.podflare.cli.text.Version;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -61,7 +62,12 @@ final class MergeCommand implements Callable<Integer> {
   enum OnConflict {
     FAIL,
     WINNER,
-    PARENT
+    PARENT;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
   }
 
   @Option(
@@ -78,9 +84,18 @@ final class MergeCommand implements Callable<Integer> {
   public Integer call() throws CommandFailure {
     ServerApi api = client.api();
     Names names = new Names(api);
-    String path = "/v1/sandboxes/" + names.sandbox(parent) + "/merge_into/" + names.sandbox(winner);
+    String kept = names.sandbox(parent);
+    String merged = names.sandbox(winner);
     try {
-      show(api.post(path, wanted()));
+      show(api.post("/v1/sandboxes/" + kept + "/merge_into/" + merged, wanted()));
+      if (!dryRun && !json) {
+        spec.commandLine()
+            .getErr()
+            .println(
+                files
+                    ? "merged the files of " + merged + " into " + kept
+                    : "merged: " + kept + " now drives the machine of " + merged);
+      }
     } catch (Refusal refusal) {
       if (json) {
         spec.commandLine().getOut().println(JsonText.of(refusal.answer()));
@@ -96,7 +111,7 @@ final class MergeCommand implements Callable<Integer> {
     Map<String, Object> wanted = new HashMap<>();
     wanted.put("mode", files ? "files" : "swap");
     wanted.put("dry_run", dryRun);
-    wanted.put("on_conflict", onConflict.name().toLowerCase(Locale.ROOT));
+    wanted.put("on_conflict", onConflict.toString());
     if (!paths.isEmpty()) {
       wanted.put("paths", paths);
     }
@@ -109,7 +124,7 @@ final class MergeCommand implements Callable<Integer> {
       out.println(report.isMissingNode() ? "{}" : JsonText.of(report));
       return;
     }
-    DifferenceText.printPaths(report, out);
+    DifferenceText.printPaths(report, out, client.style());
     printConflicts(report);
     if (dryRun) {
       spec.commandLine().getErr().println("Nothing was changed: this was a dry run.");

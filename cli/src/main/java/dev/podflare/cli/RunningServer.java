@@ -1,6 +1,7 @@
 package dev.podflare.cli;
 
 import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.text.Version;
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.Isolation;
 import dev.podflare.engine.MachineShape;
@@ -19,6 +20,7 @@ import dev.podflare.server.HttpServer;
 import dev.podflare.server.ServerConfig;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.net.ServerSocket;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.file.Files;
@@ -34,7 +36,8 @@ import java.util.function.Consumer;
 
 /**
  * A server with all its parts, assembled here and nowhere else: engine, sandboxes, HTTP. Closing it
- * ends them in the reverse order; what fails to start ends what had started before.
+ * ends them in the reverse order, and their sandboxes with them; {@link #stop} can leave those.
+ * What fails to start ends what had started before.
  */
 final class RunningServer implements AutoCloseable {
 
@@ -48,7 +51,18 @@ final class RunningServer implements AutoCloseable {
   /** An idle sandbox has some 60 MiB of its own when emulated; at work it soon has more. */
   private static final long MEMORY_PER_SANDBOX = 128L << 20;
 
+  /** What becomes of the sandboxes when a server ends. */
+  enum Ending {
+    /** They are closed, the persistent ones frozen. */
+    OF_ALL,
+    /** They run on, for the next server on the directory. */
+    OF_SERVER
+  }
+
   private final ArrayDeque<AutoCloseable> parts = new ArrayDeque<>();
+  private Ending ending = Ending.OF_ALL;
+  private String result = "it never served";
+  private boolean serves;
 
   private RunningServer() {}
 
@@ -99,12 +113,19 @@ final class RunningServer implements AutoCloseable {
     // far.
     Files.setPosixFilePermissions(data, PosixFilePermissions.fromString("rwx------"));
     lock(data);
+    EndOfAll.forget(data);
+    requireFree(address);
     KeyRing keys = KeyRing.at(data);
     ServerConfig config = new ServerConfig(address, keys.keys());
     GuestImage guestImage = GuestImage.open(image);
 
     QemuEngine engine = QemuEngine.in(data);
-    parts.push(engine);
+    parts.push(() -> {
+      switch (ending) {
+        case OF_ALL -> engine.close();
+        case OF_SERVER -> engine.leave();
+      }
+    });
     if (requireKvm && engine.facts().isolation() != Isolation.KVM) {
       throw new CommandFailure(
           "--require-kvm was given, but there is no hardware isolation here: "
@@ -121,15 +142,30 @@ final class RunningServer implements AutoCloseable {
             Clock.systemUTC(),
             data,
             progress);
-    parts.push(sandboxes);
+    parts.push(() -> {
+      switch (ending) {
+        case OF_ALL -> sandboxes.close();
+        case OF_SERVER -> result = count(sandboxes.leaveAll(), "left to the next server");
+      }
+    });
     McpMount mcp =
         McpMount.of(
             Version.current(), new McpSessions(sandboxes.clientSessions()), Clock.systemUTC());
-    parts.push(mcp);
+    parts.push(() -> {
+      // Its sessions' sandboxes are among those that are left.
+      if (ending == Ending.OF_ALL) {
+        mcp.close();
+      }
+    });
     HttpServer http = HttpServer.start(config, sandboxes, List.of(mcp));
     parts.push(http);
     // Before the last connections are cut, so that running execs can still say how they ended.
-    parts.push(sandboxes::endAll);
+    parts.push(() -> {
+      if (ending == Ending.OF_ALL) {
+        LocalSandboxes.Ended ended = sandboxes.endAll();
+        result = count(ended.closed(), "closed") + ", " + ended.frozen() + " frozen";
+      }
+    });
     keys.publish(http.address(), data);
     new ServerRecord(
             ProcessIdentity.of(ProcessHandle.current().pid())
@@ -141,6 +177,19 @@ final class RunningServer implements AutoCloseable {
             Version.current())
         .writeTo(data);
     parts.push(() -> ServerRecord.removeFrom(data));
+    serves = true;
+    LOG.log(
+        System.Logger.Level.INFO,
+        "version {0} serves on {1} from {2}; isolation {3} ({4})",
+        Version.current(),
+        keys.url(http.address()),
+        data,
+        engine.facts().isolation().word(),
+        engine.facts().name());
+  }
+
+  private static String count(int sandboxes, String what) {
+    return sandboxes + (sandboxes == 1 ? " sandbox " : " sandboxes ") + what;
   }
 
   /**
@@ -157,6 +206,18 @@ final class RunningServer implements AutoCloseable {
           "another server runs on "
               + data
               + "; stop it with `podflare down`, or name another directory with --data-dir");
+    }
+  }
+
+  /** Before what takes long: to boot the templates for an address that is taken helps nobody. */
+  private static void requireFree(InetSocketAddress address) throws CommandFailure {
+    try (ServerSocket probe = new ServerSocket()) {
+      probe.bind(address);
+    } catch (IOException e) {
+      throw new CommandFailure(
+          "the server can't listen on %s:%d (%s); another program may. Name another one with --addr HOST:PORT, or look who listens: ss -ltnp"
+              .formatted(address.getAddress().getHostAddress(), address.getPort(), e.getMessage()),
+          e);
     }
   }
 
@@ -206,6 +267,26 @@ final class RunningServer implements AutoCloseable {
 
   @Override
   public void close() {
+    if (!parts.isEmpty()) {
+      var _ = stop(Ending.OF_ALL);
+    }
+  }
+
+  /**
+   * Ends all parts.
+   *
+   * @return what became of the sandboxes, in words
+   */
+  String stop(Ending how) {
+    ending = how;
+    boolean hasServed = serves;
+    serves = false;
+    if (hasServed) {
+      LOG.log(
+          System.Logger.Level.INFO,
+          "stops; its sandboxes {0}",
+          ending == Ending.OF_ALL ? "end" : "run on");
+    }
     while (!parts.isEmpty()) {
       AutoCloseable part = parts.pop();
       try {
@@ -216,5 +297,9 @@ final class RunningServer implements AutoCloseable {
         LOG.log(System.Logger.Level.ERROR, "a part of the server did not end cleanly", e);
       }
     }
+    if (hasServed) {
+      LOG.log(System.Logger.Level.INFO, "stopped; {0}", result);
+    }
+    return result;
   }
 }

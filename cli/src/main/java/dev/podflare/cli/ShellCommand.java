@@ -3,8 +3,13 @@ package dev.podflare.cli;
 import dev.podflare.cli.client.ClientOptions;
 import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.cli.client.Names;
+import dev.podflare.cli.client.NewSandbox;
+import dev.podflare.cli.client.ProcessSignal;
 import dev.podflare.cli.client.ServerApi;
+import dev.podflare.cli.text.InWords;
 import dev.podflare.cli.text.Printable;
+import dev.podflare.cli.text.Style;
+import dev.podflare.cli.text.Version;
 import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
@@ -12,7 +17,8 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
-import java.util.Arrays;
+import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -21,6 +27,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.stream.StreamSupport;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -35,14 +42,23 @@ import tools.jackson.databind.JsonNode;
     description = {
       "Opens a shell in a sandbox, and ends with its exit code.",
       "Without an ID, in a new sandbox that is closed afterwards.",
-      DetachKey.IN_WORDS + " leaves it running; --attach comes back to it."
+      DetachKey.IN_WORDS
+          + " leaves it running; --attach comes back to it. A program that runs keeps the sandbox; a"
+          + " shell at its prompt does not.",
+      "Without a terminal, the shell reads standard input, and ends with it."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  podflare shell",
+      "  podflare shell worker -c 'python3 train.py'",
+      "  podflare shell --persistent --memory 2048 --env STAGE=test",
+      "  podflare shell ID < setup.sh"
     },
     mixinStandardHelpOptions = true,
     versionProvider = Version.class)
 @SuppressWarnings("NullAway.Init") // picocli sets the fields before call().
 final class ShellCommand implements Callable<Integer> {
-
-  private static final int END_OF_INPUT = 4;
 
   @Spec private CommandSpec spec;
   @Mixin private ClientOptions client = new ClientOptions();
@@ -62,8 +78,14 @@ final class ShellCommand implements Callable<Integer> {
       description = "What to run (default: bash -l).")
   private @Nullable String command;
 
-  @Option(names = "--template", description = "The template of a new sandbox.")
-  private String template = "default";
+  @ArgGroup(exclusive = false, heading = "%nOf a new sandbox:%n")
+  private NewSandbox wanted = new NewSandbox();
+
+  @Option(
+      names = {"-e", "--env"},
+      paramLabel = "NAME=VALUE",
+      description = "An environment variable of a new sandbox.")
+  private Map<String, String> env = new HashMap<>();
 
   @Parameters(
       arity = "0..1",
@@ -78,15 +100,20 @@ final class ShellCommand implements Callable<Integer> {
   public Integer call() throws CommandFailure {
     ServerApi api = client.api();
     String given = sandbox;
+    boolean byHand = Style.isTerminal(0);
     if (given != null) {
-      return run(api, new Names(api).sandbox(given)).exitCode();
+      String id = new Names(api).sandbox(given);
+      return byHand || attach != null ? run(api, id).exitCode() : piped(api, id);
     }
     if (attach != null) {
       throw new CommandFailure("--attach needs the id of the sandbox: podflare shell ID --attach");
     }
-    String id = api.post("/v1/sandboxes", Map.of("template", template)).path("id").asString();
+    String id = api.post("/v1/sandboxes", wanted.request(env)).path("id").asString();
     boolean left = false;
     try {
+      if (!byHand) {
+        return piped(api, id);
+      }
       Outcome outcome = run(api, id);
       left = outcome.left();
       return outcome.exitCode();
@@ -97,15 +124,26 @@ final class ShellCommand implements Callable<Integer> {
     }
   }
 
+  private int piped(ServerApi api, String id) throws CommandFailure {
+    String cmd = command;
+    return PipedShell.run(api, id, cmd == null ? "" : cmd);
+  }
+
   private Outcome run(ServerApi api, String id) throws CommandFailure {
+    String what = what(api, id);
+    if (!Style.isTerminal(0)) {
+      throw new CommandFailure(
+          "--attach needs a terminal on standard input; to run a command beside it: podflare shell "
+              + id
+              + " -c COMMAND");
+    }
     LocalTerminal.Size size = LocalTerminal.size();
     RemoteTerminal remote = new RemoteTerminal(new FileOutputStream(FileDescriptor.out));
     api.connect(
-        "/v1/sandboxes/" + id + "/pty?cols=" + size.cols() + "&rows=" + size.rows() + what(api, id),
-        remote);
+        "/v1/sandboxes/" + id + "/pty?cols=" + size.cols() + "&rows=" + size.rows() + what, remote);
     String terminal = get(remote.started());
     RemoteTerminal.End end = use(remote, id, size);
-    return outcome(id, terminal, end);
+    return outcome(api, id, terminal, end);
   }
 
   private String what(ServerApi api, String id) throws CommandFailure {
@@ -145,12 +183,12 @@ final class ShellCommand implements Callable<Integer> {
     try {
       if (local.isPresent()) {
         say("podflare: " + id + ", " + DetachKey.IN_WORDS + " detaches");
-        LocalTerminal.whenResized(() -> follow(remote));
+        ProcessSignal.onEach("WINCH", () -> follow(remote));
         if (!LocalTerminal.size().equals(size)) {
           follow(remote);
         }
       }
-      Thread.ofPlatform().daemon().name("keys").start(() -> type(remote, local.isPresent()));
+      Thread.ofPlatform().daemon().name("keys").start(() -> type(remote));
       return get(remote.end());
     } finally {
       local.ifPresent(LocalTerminal::close);
@@ -165,12 +203,12 @@ final class ShellCommand implements Callable<Integer> {
     }
   }
 
-  private static void type(RemoteTerminal remote, boolean byHand) {
+  private static void type(RemoteTerminal remote) {
     DetachKey key = new DetachKey();
     byte[] keys = new byte[4096];
     try (FileInputStream input = new FileInputStream(FileDescriptor.in)) {
       for (int read = input.read(keys); read >= 0; read = input.read(keys)) {
-        byte[] passed = byHand ? key.filter(keys, read) : Arrays.copyOf(keys, read);
+        byte[] passed = key.filter(keys, read);
         if (passed.length > 0) {
           remote.type(passed);
         }
@@ -179,17 +217,13 @@ final class ShellCommand implements Callable<Integer> {
           return;
         }
       }
-      if (byHand) {
-        remote.detach(); // Its window was closed.
-      } else {
-        remote.type(new byte[] {END_OF_INPUT});
-      }
+      remote.detach(); // Its window was closed.
     } catch (IOException gone) {
       remote.detach();
     }
   }
 
-  private Outcome outcome(String id, String terminal, RemoteTerminal.End end) {
+  private Outcome outcome(ServerApi api, String id, String terminal, RemoteTerminal.End end) {
     String back = "podflare shell " + id + " --attach " + terminal;
     return switch (end) {
       case RemoteTerminal.End.Exit(int code, boolean killed) -> {
@@ -200,6 +234,7 @@ final class ShellCommand implements Callable<Integer> {
       }
       case RemoteTerminal.End.Detached() -> {
         say("\r\npodflare: detached; come back with: " + back);
+        say(rest(api, id));
         yield new Outcome(0, true);
       }
       case RemoteTerminal.End.Closed(int code, String reason) -> {
@@ -211,6 +246,19 @@ final class ShellCommand implements Callable<Integer> {
         yield new Outcome(CommandFailure.FAILED, true);
       }
     };
+  }
+
+  /** What becomes of a sandbox whose terminal nobody reads. */
+  private static String rest(ServerApi api, String id) {
+    try {
+      JsonNode info = api.get("/v1/sandboxes/" + id);
+      return "podflare: it goes on as long as a program runs in it; a shell at its prompt %s after %s"
+          .formatted(
+              info.path("persistent").asBoolean() ? "freezes" : "is closed with its sandbox",
+              InWords.age(Duration.ofSeconds(info.path("idle_timeout_seconds").asLong())));
+    } catch (CommandFailure unknown) {
+      return "podflare: its sandbox: " + unknown.getMessage();
+    }
   }
 
   private static String closed(int code, String reason) {

@@ -8,6 +8,7 @@ import dev.podflare.cli.client.ServerApi;
 import dev.podflare.cli.text.InWords;
 import dev.podflare.cli.text.JsonText;
 import dev.podflare.cli.text.Table;
+import dev.podflare.cli.text.Version;
 import java.io.PrintWriter;
 import java.time.Clock;
 import java.time.Duration;
@@ -46,7 +47,7 @@ final class SpacesCommand implements Callable<Integer> {
     if (json) {
       out.println(JsonText.of(JsonMapper.shared().valueToTree(spaces)));
     } else {
-      table(spaces, Clock.systemUTC().instant()).printTo(out);
+      table(spaces, Clock.systemUTC().instant()).printTo(out, client.style());
     }
     return 0;
   }
@@ -72,6 +73,7 @@ final class SpacesCommand implements Callable<Integer> {
     }
     for (String id : meant) {
       api.delete("/v1/spaces/" + id);
+      spec.commandLine().getErr().println("deleted " + id);
     }
     return 0;
   }
@@ -80,7 +82,7 @@ final class SpacesCommand implements Callable<Integer> {
     Ids ids = Ids.ofSpaces(Names.ids(spaces));
     Ids sandboxes =
         Ids.ofSandboxes(spaces.stream().map(space -> space.path("sandbox").asString()).toList());
-    Table table = new Table().row("SPACE", "WAS", "TEMPLATE", "GEN", "AGE", "ON DISK", "");
+    Table table = new Table().head("SPACE", "WAS", "TEMPLATE", "GEN", "AGE", "ON DISK", "");
     for (JsonNode space : spaces) {
       Instant created = Instant.ofEpochMilli(space.path("created_at").asLong());
       table.row(

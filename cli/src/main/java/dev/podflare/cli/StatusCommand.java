@@ -6,6 +6,7 @@ import dev.podflare.cli.client.ServerAddress;
 import dev.podflare.cli.client.ServerApi;
 import dev.podflare.cli.text.JsonText;
 import dev.podflare.cli.text.Style;
+import dev.podflare.cli.text.Version;
 import java.io.PrintWriter;
 import java.util.LinkedHashMap;
 import java.util.Map;

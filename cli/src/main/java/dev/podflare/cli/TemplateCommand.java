@@ -2,11 +2,13 @@ package dev.podflare.cli;
 
 import dev.podflare.cli.client.ClientOptions;
 import dev.podflare.cli.client.CommandFailure;
+import dev.podflare.cli.client.FileProblem;
 import dev.podflare.cli.client.ServerApi;
 import dev.podflare.cli.text.InWords;
 import dev.podflare.cli.text.JsonText;
 import dev.podflare.cli.text.Printable;
 import dev.podflare.cli.text.Table;
+import dev.podflare.cli.text.Version;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -105,8 +107,8 @@ final class TemplateCommand implements Runnable {
     wanted.put("name", name);
     wanted.put("from", from);
     wanted.put("packages", packages);
-    wanted.put("script", script == null ? null : read(script));
-    wanted.put("warm", warm == null ? null : read(warm));
+    wanted.put("script", script == null ? null : read("--script", script));
+    wanted.put("warm", warm == null ? null : read("--warm", warm));
     wanted.put("timeout_seconds", timeout);
     wanted.put("cpus", cpus);
     wanted.put("memory_mb", memory);
@@ -114,12 +116,12 @@ final class TemplateCommand implements Runnable {
     return show(client.api(), wanted);
   }
 
-  private static String read(Path file) throws CommandFailure {
+  private static String read(String option, Path file) throws CommandFailure {
     try {
       return Files.readString(file);
     } catch (IOException e) {
       throw new CommandFailure(
-          file + " can't be read as text: " + e.getMessage() + "; name a file in UTF-8", e);
+          option + " names a file that can't be read: " + FileProblem.of(file, e), e);
     }
   }
 
@@ -168,7 +170,7 @@ final class TemplateCommand implements Runnable {
     if (json) {
       out.println(JsonText.of(JSON.valueToTree(templates)));
     } else {
-      table(templates, Clock.systemUTC().instant()).printTo(out);
+      table(templates, Clock.systemUTC().instant()).printTo(out, client.style());
     }
     return 0;
   }
@@ -189,12 +191,13 @@ final class TemplateCommand implements Runnable {
     ServerApi api = client.api();
     for (String name : names) {
       api.delete("/v1/templates/" + URLEncoder.encode(name, StandardCharsets.UTF_8));
+      spec.commandLine().getErr().println("deleted " + name);
     }
     return 0;
   }
 
   static Table table(List<JsonNode> templates, Instant now) {
-    Table table = new Table().row("TEMPLATE", "FROM", "VERSION", "STATE", "AGE", "");
+    Table table = new Table().head("TEMPLATE", "FROM", "VERSION", "STATE", "AGE", "");
     for (JsonNode template : templates) {
       JsonNode created = template.path("created_at");
       table.row(

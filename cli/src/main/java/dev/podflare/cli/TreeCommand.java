@@ -5,6 +5,7 @@ import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.cli.client.Names;
 import dev.podflare.cli.client.ServerApi;
 import dev.podflare.cli.text.JsonText;
+import dev.podflare.cli.text.Version;
 import java.io.PrintWriter;
 import java.time.Clock;
 import java.util.ArrayList;
@@ -60,7 +61,8 @@ final class TreeCommand implements Callable<Integer> {
     if (json) {
       out.println(JsonText.of(JsonMapper.shared().valueToTree(families)));
     } else {
-      FamilyTree.of(families, open, spaces, Clock.systemUTC().instant()).printTo(out);
+      FamilyTree.of(families, open, spaces, Clock.systemUTC().instant())
+          .printTo(out, client.style());
     }
     return 0;
   }
@@ -69,7 +71,7 @@ final class TreeCommand implements Callable<Integer> {
       throws CommandFailure {
     String given = member;
     if (given != null) {
-      return List.of(new Names(api).sandbox(given));
+      return List.of(new Names(api).sandboxEver(given));
     }
     Set<String> roots = new LinkedHashSet<>();
     open.forEach(sandbox -> roots.add(sandbox.path("family").asString()));

@@ -3,11 +3,14 @@ package dev.podflare.cli;
 import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.cli.client.Credentials;
 import dev.podflare.cli.client.Environment;
+import dev.podflare.cli.client.ProcessSignal;
+import dev.podflare.cli.text.Version;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -18,7 +21,11 @@ import picocli.CommandLine.Spec;
 /** Starts a server, in this process or beside it. */
 @Command(
     name = "up",
-    description = "Sets up what is missing, and serves.",
+    description = {
+      "Sets up what is missing, and serves.",
+      "Ctrl-C and `podflare down` end the sandboxes; a server that is stopped by SIGTERM, or dies,",
+      "leaves them to the next one."
+    },
     mixinStandardHelpOptions = true,
     versionProvider = Version.class)
 @SuppressWarnings("NullAway.Init") // picocli sets the fields before call().
@@ -91,15 +98,34 @@ final class UpCommand implements Callable<Integer> {
     ServerLog.begin();
     CountDownLatch stop = new CountDownLatch(1);
     CountDownLatch stopped = new CountDownLatch(1);
-    // The JVM ends when its hooks do: this one lets go only when nothing is left behind.
+    AtomicBoolean isInterrupted = new AtomicBoolean();
+    AtomicBoolean isOrderly = new AtomicBoolean();
+    ProcessSignal.onEach(
+        "INT",
+        () -> {
+          if (isInterrupted.compareAndSet(false, true)) {
+            say("stops, and ends its sandboxes");
+            stop.countDown();
+          } else {
+            say("is ending its sandboxes still; kill -9 leaves them to: podflare down");
+          }
+        });
+    // Not left to the hook below: by then the JDK has closed the log.
+    ProcessSignal.onEach("TERM", stop::countDown);
+    ProcessSignal.onEach("HUP", stop::countDown);
+    // The JVM ends when its hooks do: this one lets go only when the server has.
     Runtime.getRuntime()
         .addShutdownHook(
             Thread.ofPlatform()
                 .unstarted(() -> {
                   stop.countDown();
                   await(stopped);
+                  if (isOrderly.get()) {
+                    // To be stopped is no failure; the JVM's own code would be that of the signal.
+                    Runtime.getRuntime().halt(0);
+                  }
                 }));
-    try (var _ =
+    try (RunningServer running =
         RunningServer.start(
             data,
             imageDirectory(),
@@ -110,6 +136,16 @@ final class UpCommand implements Callable<Integer> {
       greet(ServerRecord.require(data));
       DetachedServer.sayServing(out());
       await(stop);
+      // Who sends a signal may be the system, which restarts the server or itself.
+      String done =
+          running.stop(
+              isInterrupted.get() || EndOfAll.isAsked(data)
+                  ? RunningServer.Ending.OF_ALL
+                  : RunningServer.Ending.OF_SERVER);
+      if (isInterrupted.get()) {
+        say(done);
+      }
+      isOrderly.set(true);
     } finally {
       stopped.countDown();
     }
@@ -139,6 +175,22 @@ final class UpCommand implements Callable<Integer> {
     out().flush();
   }
 
+  /** What somebody should know who lets other machines come in. */
+  private static String remarkOn(String address) {
+    int port = address.lastIndexOf(':');
+    String host = address.substring(0, port);
+    if (host.startsWith("127.") || host.endsWith(":1") || host.equals("localhost")) {
+      return "";
+    }
+    return """
+    WARNING: other machines reach it, by plain HTTP: key, code and data can be read on the way.
+    Put a proxy with TLS in front of it, or listen on a private network only.
+    From another machine: podflare list --server http://THIS-HOST%s, with the key of the
+    credentials above in PODFLARE_API_KEY (podflare env prints both).
+    """
+        .formatted(address.substring(port));
+  }
+
   private void greet(ServerRecord running) {
     out()
         .printf(
@@ -147,7 +199,7 @@ final class UpCommand implements Callable<Integer> {
             Podflare serves on http://%s
             Isolation: %s (%s; %s)
             Credentials: %s
-
+            %s
             Try it:
               from podflare import Sandbox   # PYTHONPATH=sdk/python/src, or: pip install ./sdk/python
               with Sandbox() as sb:
@@ -158,7 +210,8 @@ final class UpCommand implements Callable<Integer> {
             running.isolation(),
             running.isolationReason(),
             running.engine(),
-            Credentials.userFile());
+            Credentials.userFile(),
+            remarkOn(running.address()));
     out().flush();
   }
 }

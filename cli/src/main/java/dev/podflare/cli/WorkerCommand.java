@@ -3,6 +3,7 @@ package dev.podflare.cli;
 import dev.podflare.cli.client.ClientOptions;
 import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.cli.client.Environment;
+import dev.podflare.cli.text.Version;
 import dev.podflare.worker.EnvironmentKey;
 import dev.podflare.worker.EnvironmentWorker;
 import dev.podflare.worker.GitHost;

@@ -2,6 +2,7 @@ package dev.podflare.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.podflare.cli.text.Style;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.time.Instant;
@@ -60,7 +61,7 @@ class FamilyTreeTest {
             open.valueStream().toList(),
             List.of(space),
             Instant.ofEpochSecond(100))
-        .printTo(new PrintWriter(drawn, true));
+        .printTo(new PrintWriter(drawn, true), Style.plain());
 
     assertThat(drawn.toString())
         .isEqualTo(

@@ -3,6 +3,8 @@ package dev.podflare.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.podflare.cli.client.CommandFailure;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -103,6 +105,18 @@ class OwnProcessTest {
     assertThat(ended.code()).isEqualTo(1);
     assertThat(ended.error()).startsWith("podflare: the server can't start: ");
     assertThat(ended.error().lines()).hasSize(1);
+  }
+
+  @Test
+  void an_address_that_is_taken_stops_the_start_before_anything_is_built() throws Exception {
+    try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      Ended ended = up(Map.of(), "--addr", "127.0.0.1:" + taken.getLocalPort());
+      assertThat(ended.code()).isEqualTo(1);
+      assertThat(ended.error())
+          .contains(
+              "podflare: the server can't listen on 127.0.0.1:" + taken.getLocalPort(),
+              "--addr HOST:PORT");
+    }
   }
 
   @Test

@@ -421,6 +421,20 @@ public final class AgentConnection implements AutoCloseable {
     }
   }
 
+  /**
+   * In how many terminals something runs but a shell that waits at its prompt.
+   *
+   * @throws GuestSilentException if there is no answer in this time
+   */
+  public int busyTerminals(Duration longest) throws GuestException, InterruptedException {
+    Piece closed = call(Operation.FOREGROUND, json -> {}, longest);
+    try {
+      return Closing.busy(closed);
+    } catch (ProtocolViolation violation) {
+      throw violated(violation);
+    }
+  }
+
   /** Takes over a terminal of before. Its output goes on from where the host began anew. */
   public GuestTerminal rejoin(GuestTerminalInfo terminal)
       throws GuestException, InterruptedException {

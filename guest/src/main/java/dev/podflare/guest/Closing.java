@@ -99,6 +99,21 @@ final class Closing {
   }
 
   /** The terminals of before. */
+  static int busy(Piece closed) throws ProtocolViolation, GuestRefusedException {
+    int[] busy = {-1};
+    read(
+        closed,
+        (name, value) -> {
+          if (name.equals("busy")) {
+            busy[0] = (int) AgentJson.number(name, value, 0, Integer.MAX_VALUE);
+          }
+        });
+    if (busy[0] < 0) {
+      throw new ProtocolViolation("it did not say how many terminals are busy");
+    }
+    return busy[0];
+  }
+
   static List<GuestTerminalInfo> terminals(Piece closed)
       throws ProtocolViolation, GuestRefusedException {
     var terminals = new ArrayList<GuestTerminalInfo>();

@@ -19,7 +19,8 @@ enum Operation {
   PACK("pack"),
   UNPACK("unpack"),
   PTY("pty"),
-  PTYS("ptys");
+  PTYS("ptys"),
+  FOREGROUND("foreground");
 
   private final String word;
 

@@ -266,6 +266,17 @@ class RealAgentTest {
   }
 
   @Test
+  void aProgramInTheForegroundIsToldFromNone() throws Exception {
+    assertThat(connection.busyTerminals(LONG)).isZero();
+    GuestTerminal terminal = connection.terminal(shell("echo on; exec sleep 600"));
+    read(terminal, "on");
+    assertThat(connection.busyTerminals(LONG)).isEqualTo(1);
+    terminal.signal("SIGKILL");
+    assertThat(terminal.exitCode()).isEqualTo(137);
+    assertThat(connection.busyTerminals(LONG)).isZero();
+  }
+
+  @Test
   void aTerminalHearsOfItsSizeAndOfSignals() throws Exception {
     GuestTerminal terminal =
         connection.terminal(

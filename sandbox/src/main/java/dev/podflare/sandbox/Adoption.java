@@ -16,7 +16,7 @@ import java.util.function.Consumer;
 import java.util.stream.Collectors;
 
 /**
- * Brings the sandboxes of a server that died back to life: at the start, before any call.
+ * Takes over the sandboxes of a server that died, or left them: at the start, before any call.
  *
  * <p>The registry says which machine each open sandbox drove, the engine which machines live. Those
  * that have both go on, with the code that runs in them, whose output of meanwhile is lost. A
@@ -139,11 +139,10 @@ final class Adoption {
 
   private static void tell(Consumer<String> progress, int resumed, int ended) {
     if (resumed > 0) {
-      progress.accept(
-          "took over " + resumed + " sandboxes of a server that was killed; they go on");
+      progress.accept("took over " + resumed + " sandboxes of the previous server; they go on");
     }
     if (ended > 0) {
-      progress.accept("cleaned up after " + ended + " microVMs of a server that was killed");
+      progress.accept("cleaned up after " + ended + " microVMs of the previous server");
     }
   }
 }

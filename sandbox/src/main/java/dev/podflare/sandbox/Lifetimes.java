@@ -64,6 +64,8 @@ final class Lifetimes {
     if (left.isPositive()) {
       // Whole milliseconds are what the timer knows: one more, or it would come too early again.
       timer.after(left.plusMillis(1), () -> endIfIdle(sandbox));
+    } else if (sandbox.isUsedByTerminals()) {
+      timer.after(sandbox.idleTimeLeft().plusMillis(1), () -> endIfIdle(sandbox));
     } else if (sandbox.canSleep()) {
       putToSleep(sandbox);
     } else {

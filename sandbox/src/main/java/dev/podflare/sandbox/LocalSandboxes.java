@@ -572,12 +572,21 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
   // ---- end ----
 
   /**
+   * What {@link #endAll} did.
+   *
+   * @param closed sandboxes that are gone
+   * @param frozen persistent sandboxes that were put to sleep
+   */
+  public record Ended(int closed, int frozen) {}
+
+  /**
    * Refuses new sandboxes from now on, freezes the persistent ones, ends all machines, and returns
    * when nothing of them is left. Running execs end with an event that says so. Calls may still
    * come in; they find no sandbox.
    */
-  public void endAll() {
+  public Ended endAll() {
     open.takeNoMore();
+    List<Sandbox> awake = open.all().stream().filter(sandbox -> !isAsleep(sandbox)).toList();
     List<Sandbox> keepable = open.all().stream().filter(Sandbox::canSleep).toList();
     try (ExecutorService each = Executors.newVirtualThreadPerTaskExecutor()) {
       each.execute(building::endAll);
@@ -595,10 +604,16 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
       Thread.currentThread().interrupt();
       open.all().forEach(this::closeUnlessAsleep);
     }
+    int frozen = (int) awake.stream().filter(LocalSandboxes::isAsleep).count();
+    return new Ended(awake.size() - frozen, frozen);
+  }
+
+  private static boolean isAsleep(Sandbox sandbox) {
+    return sandbox.condition() instanceof Sandbox.Condition.Asleep;
   }
 
   private void closeUnlessAsleep(Sandbox sandbox) {
-    if (!(sandbox.condition() instanceof Sandbox.Condition.Asleep)) {
+    if (!isAsleep(sandbox)) {
       closeBecause(sandbox.id(), "server_stopped");
     }
   }
@@ -615,10 +630,32 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
     }
   }
 
+  /**
+   * Leaves the sandboxes, with what runs in them, to the next server on the same directory, and
+   * closes the registry: no call may come in any more. What is no sandbox yet, a build or a machine
+   * of a pool, ends.
+   *
+   * @return how many are left
+   */
+  public int leaveAll() {
+    open.takeNoMore();
+    try (ExecutorService each = Executors.newVirtualThreadPerTaskExecutor()) {
+      each.execute(building::endAll);
+      each.execute(creation::closePools);
+    }
+    int left = (int) open.all().stream().filter(sandbox -> !isAsleep(sandbox)).count();
+    release();
+    return left;
+  }
+
   /** {@link #endAll()}, and closes the registry: no call may come in any more. */
   @Override
   public void close() {
-    endAll();
+    var _ = endAll();
+    release();
+  }
+
+  private void release() {
     timer.close();
     execKeeping.close();
     database.close();

@@ -702,6 +702,21 @@ final class Sandbox {
     return Duration.between(clock.instant(), since.plus(sandboxRecord.idleTimeout()));
   }
 
+  /**
+   * Whether a program runs on one of its terminals, which is a use of it also when nobody reads
+   * that. A shell at its prompt is none. Asks the guest, if there is a terminal to ask about.
+   */
+  boolean isUsedByTerminals() {
+    if (!(condition instanceof Condition.Awake(Machine machine)) || machine.hasEnded()) {
+      return false;
+    }
+    boolean isBusy = machine.terminals().isBusyIn(machine);
+    if (isBusy) {
+      lastUsed = clock.instant();
+    }
+    return isBusy;
+  }
+
   private boolean isAlive() {
     return condition instanceof Condition.Asleep
         || (condition instanceof Condition.Awake(Machine machine) && !machine.hasEnded());

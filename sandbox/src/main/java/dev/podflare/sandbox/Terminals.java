@@ -6,6 +6,7 @@ import dev.podflare.guest.GuestRefusedException;
 import dev.podflare.guest.GuestTerminal;
 import dev.podflare.guest.GuestTerminalInfo;
 import dev.podflare.guest.TerminalCall;
+import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.util.LinkedHashMap;
@@ -27,6 +28,8 @@ final class Terminals {
 
   /** The code by which an agent says that it has never heard of this. */
   private static final String UNSUPPORTED = "unsupported";
+
+  private static final Duration ANSWER_PATIENCE = Duration.ofSeconds(10);
 
   private final InstantSource clock;
   private final ScrollbackRoom room;
@@ -172,6 +175,30 @@ final class Terminals {
       return listed.values().stream().map(Terminal::info).toList();
     } finally {
       lock.unlock();
+    }
+  }
+
+  /**
+   * Whether something but a waiting shell runs on one; a guest that does not say so has nothing.
+   */
+  boolean isBusyIn(Machine machine) {
+    lock.lock();
+    try {
+      if (running == 0) {
+        return false;
+      }
+    } finally {
+      lock.unlock();
+    }
+    try {
+      return machine.agent().busyTerminals(ANSWER_PATIENCE) > 0;
+    } catch (GuestException | SandboxException unknown) {
+      System.getLogger(Terminals.class.getName())
+          .log(System.Logger.Level.DEBUG, "a guest did not tell what its terminals do", unknown);
+      return false;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
     }
   }
 

@@ -94,6 +94,11 @@ final class WatchedEngine implements Engine {
   }
 
   @Override
+  public void leave() {
+    engine.leave();
+  }
+
+  @Override
   public void close() {
     engine.close();
   }

@@ -43,12 +43,17 @@ public final class Ids {
     return new Ids("sbx_", "open sandbox", "podflare list", ids);
   }
 
+  /** With those that are closed. */
+  static Ids ofSandboxesEver(Collection<String> ids) {
+    return new Ids("sbx_", "sandbox of a family that is left", "podflare tree", ids);
+  }
+
   public static Ids ofSpaces(Collection<String> ids) {
     return new Ids("spc_", "Space", "podflare spaces", ids);
   }
 
   public static Ids ofExecs(Collection<String> ids) {
-    return new Ids("exe_", "exec of this sandbox", "podflare execs SANDBOX", ids);
+    return new Ids("exe_", "exec of this sandbox", "podflare execs ID", ids);
   }
 
   /** Whether this is an id in its full length, of which nothing need be looked up. */

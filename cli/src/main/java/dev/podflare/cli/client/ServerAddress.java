@@ -35,11 +35,6 @@ public record ServerAddress(String url, String urlSource, String key, String key
   private static final Pattern ONE_WORD = Pattern.compile("[!-~]+");
   private static final int MAX_KEY_FILE = 8192;
 
-  /** The one of the environment and the user's file, if one is configured. */
-  public static Optional<ServerAddress> configured() throws CommandFailure {
-    return find(null, null, System.getenv(), Credentials.userFile());
-  }
-
   /**
    * Finds address and key.
    *
@@ -178,6 +173,16 @@ public record ServerAddress(String url, String urlSource, String key, String key
         && Objects.equals(a.getPath(), b.getPath())
         && (a.getHost().equals(b.getHost())
             || (LOOPBACK.contains(a.getHost()) && LOOPBACK.contains(b.getHost())));
+  }
+
+  /** Where a server listens if nobody says otherwise, without a key. */
+  public static ServerAddress usual() {
+    return new ServerAddress(DEFAULT_URL, "the default", "", "");
+  }
+
+  /** Whether a program that is told nothing finds address and key in this file. */
+  public boolean isFrom(Path file) {
+    return urlSource.equals(file.toString()) && (key.isEmpty() || keySource.equals(urlSource));
   }
 
   /** Whether it is on this machine, where {@code podflare up} could start it. */

@@ -55,11 +55,11 @@ public final class ServerApi {
   }
 
   public JsonNode get(String path) throws CommandFailure {
-    return readJson(open("GET", path));
+    return readJson(open("GET", path, timeout));
   }
 
   public JsonNode post(String path, Map<String, ?> body) throws CommandFailure {
-    return readJson(send("POST", path, body));
+    return readJson(send("POST", path, body, timeout));
   }
 
   /** Every sandbox of this key that is not closed, oldest first. */
@@ -98,17 +98,16 @@ public final class ServerApi {
 
   /** The caller closes the stream. */
   public InputStream stream(String path) throws CommandFailure {
-    return stream(open("GET", path));
+    return stream(open("GET", path, Duration.ZERO));
   }
 
   /** The caller closes the stream. */
   public InputStream stream(String path, Map<String, ?> body) throws CommandFailure {
-    return stream(send("POST", path, body));
+    return stream(send("POST", path, body, Duration.ZERO));
   }
 
   /** Only the beginning of a stream has a time limit: code may be silent for hours. */
   private InputStream stream(HttpURLConnection connection) throws CommandFailure {
-    connection.setReadTimeout(0);
     CountDownLatch begun = new CountDownLatch(1);
     AtomicBoolean isLate = new AtomicBoolean();
     Thread watch =
@@ -148,7 +147,7 @@ public final class ServerApi {
    * @param size how many bytes are written, exactly
    */
   public JsonNode put(String path, long size, Content content) throws CommandFailure {
-    HttpURLConnection connection = open("PUT", path);
+    HttpURLConnection connection = open("PUT", path, timeout);
     connection.setDoOutput(true);
     connection.setFixedLengthStreamingMode(size);
     connection.setRequestProperty("Content-Type", "application/octet-stream");
@@ -214,7 +213,7 @@ public final class ServerApi {
   }
 
   public void delete(String path) throws CommandFailure {
-    HttpURLConnection connection = open("DELETE", path);
+    HttpURLConnection connection = open("DELETE", path, timeout);
     try {
       requireSuccess(connection);
     } catch (IOException e) {
@@ -222,7 +221,13 @@ public final class ServerApi {
     }
   }
 
-  private HttpURLConnection open(String method, String path) throws CommandFailure {
+  /**
+   * Prepares a call.
+   *
+   * @param readLimit how long the server may be silent; zero for ever
+   */
+  private HttpURLConnection open(String method, String path, Duration readLimit)
+      throws CommandFailure {
     try {
       HttpURLConnection connection =
           (HttpURLConnection) URI.create(server.url() + path).toURL().openConnection();
@@ -230,18 +235,17 @@ public final class ServerApi {
       if (!server.key().isEmpty()) {
         connection.setRequestProperty("Authorization", "Bearer " + server.key());
       }
-      int millis = (int) Math.min(Integer.MAX_VALUE, timeout.toMillis());
-      connection.setConnectTimeout(Math.min(MAX_CONNECT_MILLIS, millis));
-      connection.setReadTimeout(millis);
+      connection.setConnectTimeout((int) Math.min(MAX_CONNECT_MILLIS, timeout.toMillis()));
+      connection.setReadTimeout((int) Math.min(Integer.MAX_VALUE, readLimit.toMillis()));
       return connection;
     } catch (IOException | IllegalArgumentException e) {
       throw unreachable(e);
     }
   }
 
-  private HttpURLConnection send(String method, String path, Map<String, ?> body)
-      throws CommandFailure {
-    HttpURLConnection connection = open(method, path);
+  private HttpURLConnection send(
+      String method, String path, Map<String, ?> body, Duration readLimit) throws CommandFailure {
+    HttpURLConnection connection = open(method, path, readLimit);
     try {
       connection.setDoOutput(true);
       connection.setRequestProperty("Content-Type", "application/json");

@@ -18,15 +18,19 @@ public final class DifferenceText {
   private DifferenceText() {}
 
   public static void print(JsonNode difference, PrintWriter out) {
+    print(difference, out, Style.plain());
+  }
+
+  public static void print(JsonNode difference, PrintWriter out, Style style) {
     boolean files = KINDS.stream().anyMatch(kind -> !difference.path(kind).isEmpty());
     JsonNode variables = difference.path("variables");
     boolean names = KINDS.stream().anyMatch(kind -> !variables.path(kind).isEmpty());
     if (files) {
-      printFiles(difference, out);
+      printFiles(difference, out, style);
     }
     if (names) {
       out.println(files ? System.lineSeparator() + "variables" : "variables");
-      printVariables(variables, out);
+      printVariables(variables, out, style);
     }
     if (!files && !names) {
       out.println("no difference");
@@ -37,31 +41,46 @@ public final class DifferenceText {
   }
 
   /** The paths of an answer that has them by kind, as a merge's has too. */
-  public static void printPaths(JsonNode answer, PrintWriter out) {
+  public static void printPaths(JsonNode answer, PrintWriter out, Style style) {
     for (String kind : KINDS) {
       for (JsonNode path : answer.path(kind)) {
-        out.println(MARKS.get(kind) + " " + Printable.line(path.asString()));
+        out.println(painted(kind, MARKS.get(kind) + " " + Printable.line(path.asString()), style));
       }
     }
   }
 
-  private static void printFiles(JsonNode difference, PrintWriter out) {
+  private static void printFiles(JsonNode difference, PrintWriter out, Style style) {
     out.println("files");
     for (String kind : KINDS) {
       for (JsonNode path : difference.path(kind)) {
         JsonNode detail = difference.path("details").path(path.asString());
         out.println(
             "  "
-                + MARKS.get(kind)
-                + " "
-                + Printable.line(path.asString())
+                + painted(kind, MARKS.get(kind) + " " + Printable.line(path.asString()), style)
                 + (kind.equals("modified") ? "  (" + changesOf(detail) + ")" : ""));
         String text = detail.path("text").asString("");
         if (!text.isEmpty()) {
-          Printable.lines(text).lines().forEach(line -> out.println("      " + line));
+          Printable.lines(text)
+              .lines()
+              .forEach(line -> out.println("      " + changedLine(line, style)));
         }
       }
     }
+  }
+
+  private static String painted(String kind, String text, Style style) {
+    return switch (kind) {
+      case "added" -> style.added(text);
+      case "removed" -> style.removed(text);
+      default -> style.modified(text);
+    };
+  }
+
+  private static String changedLine(String line, Style style) {
+    if (line.startsWith("+")) {
+      return style.added(line);
+    }
+    return line.startsWith("-") ? style.removed(line) : line;
   }
 
   private static String changesOf(JsonNode detail) {
@@ -80,15 +99,13 @@ public final class DifferenceText {
     return String.join(", ", changes);
   }
 
-  private static void printVariables(JsonNode variables, PrintWriter out) {
+  private static void printVariables(JsonNode variables, PrintWriter out, Style style) {
     for (String kind : KINDS) {
       for (Map.Entry<String, JsonNode> variable : variables.path(kind).properties()) {
         JsonNode value = variable.getValue();
         out.println(
             "  "
-                + MARKS.get(kind)
-                + " "
-                + Printable.line(variable.getKey())
+                + painted(kind, MARKS.get(kind) + " " + Printable.line(variable.getKey()), style)
                 + ": "
                 + (kind.equals("modified")
                     ? valueOf(value.path("from")) + " → " + valueOf(value.path("to"))

@@ -602,6 +602,14 @@ public final class QemuEngine implements Engine {
   }
 
   @Override
+  public void leave() {
+    closed = true;
+    waiting.close();
+    spare.close();
+    networks.close();
+  }
+
+  @Override
   public void close() {
     closed = true;
     waiting.close();
