@@ -114,7 +114,9 @@ class AnthropicToolsTest {
                 List.of(Map.of("type", "text", "text", "stdout:\n42\n\nstderr:\n\nexit_code: 0")),
                 "is_error",
                 false));
-    assertThat(execs).containsExactly("{\"code\":\"print(42)\",\"language\":\"python\"}");
+    assertThat(execs)
+        .containsExactly(
+            "{\"code\":\"print(42)\",\"language\":\"python\",\"timeout_seconds\":300.0}");
   }
 
   @Test
