@@ -60,6 +60,24 @@ USUAL = Sizes(30, 8, 200, 5, 64 * MEBI, 20, 50, 5, 20, (10, 100, 500), 20, (512,
 ALL = Sizes(100, 8, 1000, 10, 1024 * MEBI, 20, 50, 20, 20, (10, 100, 500), 20, (512, 4096), 5)
 
 
+#: Of modules that every sandbox has loaded, of one that is not, and of what a figure costs.
+FIRST_CELLS = (
+    ("`import pandas`", "import pandas", Target(50, None)),
+    ("`import flask`", "import flask", Target(2000, None)),
+    (
+        "first figure",
+        "import matplotlib.pyplot as plt; plt.plot([1, 4, 9]); plt.show()",
+        Target(700, None),
+    ),
+)
+
+
+def ran_well(sandbox: Sandbox, code: str) -> None:
+    ran = sandbox.run_code(code)
+    if ran.exit_code != 0:
+        raise RuntimeError(f"{code!r} failed: {ran.stderr}")
+
+
 @dataclass(frozen=True)
 class Bench:
     """A server and how much to ask of it."""
@@ -172,6 +190,15 @@ class Bench:
             yield Row('run_code("1"), over HTTP', "ms", samples, WARM_CALL)
             samples = [milliseconds(lambda: sandbox.run_code("1")) for _ in range(self.sizes.calls)]
             yield Row('run_code("1"), Python SDK', "ms", samples)
+
+    def first_cells(self) -> Iterator[Row]:
+        """What programs begin with, each as the first call of a new sandbox."""
+        for name, code, target in FIRST_CELLS:
+            samples = []
+            for _ in range(max(3, self.sizes.creates // 4)):
+                with self.sandbox() as sandbox:
+                    samples.append(milliseconds(lambda: ran_well(sandbox, code)))
+            yield Row(name, "ms", samples, target, note="in a new sandbox")
 
     def tools(self) -> Iterator[Row]:
         """What a model's tool call costs beyond the exec that it stands for, pair by pair."""
