@@ -129,6 +129,14 @@ class TasksGoOn(EventLoopTest):
             threading.Thread(target=later, daemon=True).start()""")
         wait_for((self.host.home / "thread").exists, "a coroutine from a thread")
 
+    def test_what_is_due_in_a_thousand_years_is_waited_for_in_peace(self) -> None:
+        self.cell("later = asyncio.get_running_loop().call_later(1e12, print)")
+        time_before = "import time; used = time.process_time()"
+        self.cell(time_before)
+        time.sleep(0.5)  # as the user does between two cells
+        outcome = self.cell("spent = time.process_time() - used; later.cancel(); spent < 0.25")
+        self.assertEqual((outcome.value, outcome.stderr), ("True", ""))
+
     def test_what_a_task_prints_between_cells_is_not_lost(self) -> None:
         first = self.cell("""\
             async def say():

@@ -24,6 +24,8 @@ from podflare_repl.imports import when_imported
 
 _MAIN_THREAD = threading.get_ident()
 _UNSET = object()
+# In milliseconds: a day, as asyncio waits itself. What is due in a hundred years is no time for poll.
+_LONGEST_WAIT = 24 * 3600 * 1000.0
 
 
 class EventLoop:
@@ -239,7 +241,7 @@ def _milliseconds_to_next(loop: Any) -> float | None:
     if loop._ready:
         return 0
     if loop._scheduled:
-        return max(0.0, (loop._scheduled[0].when() - loop.time()) * 1000)
+        return min(max(0.0, (loop._scheduled[0].when() - loop.time()) * 1000), _LONGEST_WAIT)
     return None
 
 

@@ -64,6 +64,9 @@ REHEARSAL = 0
 _exit, _chdir = os._exit, os.chdir
 
 _CALL_OK = b'{"exit_code":0,"reason":"ok"}'
+# How often what goes on between two calls may fail, before it rests until the next call: what fails
+# at once each time would do so for ever.
+_MOST_FAILURES = 8
 # Under memory pressure the kernel should rather take this process than anything else.
 _OOM_SCORE = 500
 
@@ -110,10 +113,12 @@ class Repl:
         self._send(frame(HELLO, 0))
 
     def serve(self) -> None:
+        failures = 0
         while True:
             try:
-                with self._interrupts.between_calls():
-                    self._loop.wait(self._control)
+                if failures < _MOST_FAILURES:
+                    with self._interrupts.between_calls():
+                        self._loop.wait(self._control)
                 chunk = self._control.recv(READ_SIZE)
             except MemoryError:
                 raise  # the code has left itself no room, by RLIMIT_AS: not even to be asked
@@ -123,7 +128,9 @@ class Repl:
                 # A signal handler of the user's code, or a Ctrl-C of its children, between two
                 # calls.
                 streams.write_error(traceback.format_exc())
+                failures += 1
                 continue
+            failures = 0
             if not chunk:
                 return  # the agent is gone
             for _kind, stream, payload in self._decoder.feed(chunk):

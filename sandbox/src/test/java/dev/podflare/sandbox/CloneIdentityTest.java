@@ -273,9 +273,13 @@ class CloneIdentityTest {
             return s
         out = [established(socket.AF_INET, '10.0.2.2'),
                established(socket.AF_INET6, '::ffff:10.0.2.3')]
+        # A neighbour that is not there: the network refuses at once what goes anywhere else.
+        import subprocess
+        subprocess.run(['ip', 'neigh', 'replace', '10.0.2.99', 'lladdr', '52:54:00:00:00:99',
+                        'nud', 'permanent', 'dev', 'eth0'], check=True)
         waiting = socket.socket()
         waiting.setblocking(False)
-        waiting.connect_ex(('192.0.2.1', 80))
+        waiting.connect_ex(('10.0.2.99', 80))
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         udp.connect(('10.0.2.3', 53))
         out += [waiting, udp]
