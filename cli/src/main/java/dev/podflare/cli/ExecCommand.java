@@ -8,7 +8,6 @@ import dev.podflare.cli.client.Names;
 import dev.podflare.cli.client.ServerApi;
 import dev.podflare.cli.text.Style;
 import dev.podflare.cli.text.Version;
-import java.io.InputStream;
 import java.math.BigDecimal;
 import java.util.HashMap;
 import java.util.List;
@@ -138,9 +137,10 @@ final class ExecCommand implements Callable<Integer> {
         limit == null
             ? EventPrinter.of(json)
             : EventPrinter.of(json, "after " + limit.toPlainString() + " s (--timeout)");
-    try (var _ = InterruptibleExec.in(api, id)) {
-      InputStream events = api.stream("/v1/sandboxes/" + id + "/exec", body);
-      return printer.print(events);
+    ServerApi.StartedExec exec = api.exec(id, body);
+    // This one, also while it waits: what runs in the sandbox meanwhile may be another's.
+    try (var _ = InterruptibleExec.of(api, id, exec.id())) {
+      return printer.print(exec.events());
     }
   }
 

@@ -39,16 +39,24 @@ final class PipedShell {
             out -> out.write(input));
     String code =
         "exec <%1$s; rm -f %1$s\n%2$s".formatted(file, command.isEmpty() ? LOGIN_SHELL : command);
-    // Beside the sandbox's Python, as a shell on a terminal is, not in its turn.
-    String exec =
-        api.post(
-                "/v1/sandboxes/" + sandbox + "/exec",
-                Map.of("language", "bash", "background", true, "code", code))
-            .path("exec")
-            .asString();
+    String exec = begun(api, sandbox, code, file);
     try (var _ = InterruptibleExec.of(api, sandbox, exec)) {
       return EventPrinter.of(false)
           .print(api.stream("/v1/sandboxes/" + sandbox + "/execs/" + exec + "/stream?from=0"));
+    }
+  }
+
+  /** Beside the sandbox's Python, as a shell on a terminal is, not in its turn. */
+  private static String begun(ServerApi api, String sandbox, String code, String input)
+      throws CommandFailure {
+    Map<String, Object> request = Map.of("language", "bash", "background", true, "code", code);
+    try {
+      return api.post("/v1/sandboxes/" + sandbox + "/exec", request).path("exec").asString();
+    } catch (CommandFailure refused) {
+      api.delete(
+          "/v1/sandboxes/%s/files?path=%s"
+              .formatted(sandbox, URLEncoder.encode(input, StandardCharsets.UTF_8)));
+      throw refused;
     }
   }
 

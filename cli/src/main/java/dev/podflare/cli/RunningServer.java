@@ -178,6 +178,7 @@ final class RunningServer implements AutoCloseable {
         .writeTo(data);
     parts.push(() -> ServerRecord.removeFrom(data));
     serves = true;
+    result = "it served";
     LOG.log(
         System.Logger.Level.INFO,
         "version {0} serves on {1} from {2}; isolation {3} ({4})",
@@ -268,7 +269,8 @@ final class RunningServer implements AutoCloseable {
   @Override
   public void close() {
     if (!parts.isEmpty()) {
-      var _ = stop(Ending.OF_ALL);
+      // A start that failed has nothing of its own to end, but may have taken over what ran before.
+      var _ = stop(serves ? Ending.OF_ALL : Ending.OF_SERVER);
     }
   }
 

@@ -29,9 +29,14 @@ public final class HostFirewall {
       Pattern.compile("type filter hook forward priority [^;]+;( policy (\\w+);)?.*");
   private static final Pattern LAST_WORD =
       Pattern.compile("(counter packets \\d+ bytes \\d+ )?(drop|reject)\\b.*");
-  private static final Pattern OURS =
+
+  /** A rule that lets sandboxes through, ours or the operator's. */
+  private static final Pattern ADMITS =
       Pattern.compile(
-          "(iifname|oifname) \"pfv\\*\" (counter packets \\d+ bytes \\d+ )?accept\\b.*# handle (\\d+)");
+          "(iifname|oifname) \"pfv\\*\" (counter packets \\d+ bytes \\d+ )?accept\\b.*# handle \\d+");
+
+  private static final Pattern OURS =
+      Pattern.compile("(iifname|oifname) \"pfv\\*\" accept comment \"podflare\" # handle (\\d+)");
 
   private HostFirewall() {}
 
@@ -93,7 +98,7 @@ public final class HostFirewall {
       for (String rule : chain.rules()) {
         Matcher ours = OURS.matcher(rule);
         if (ours.matches()) {
-          deletions.append("delete rule %s handle %s\n".formatted(chain.words(), ours.group(3)));
+          deletions.append("delete rule %s handle %s\n".formatted(chain.words(), ours.group(2)));
         }
       }
       if (!deletions.isEmpty()) {
@@ -106,7 +111,7 @@ public final class HostFirewall {
     List<Chain> found = new ArrayList<>();
     for (Chain chain : forwarding()) {
       List<String> rules = chain.rules();
-      long named = rules.stream().filter(rule -> OURS.matcher(rule).matches()).count();
+      long named = rules.stream().filter(rule -> ADMITS.matcher(rule).matches()).count();
       if (named < 2 && chain.isClosed(rules)) {
         found.add(chain);
       }

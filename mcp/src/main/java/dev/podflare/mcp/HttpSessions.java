@@ -68,6 +68,7 @@ final class HttpSessions implements AutoCloseable {
     private final Connection connection;
     private volatile Instant usedAt = clock.instant();
     private volatile Instant writtenAt = usedAt;
+    private volatile boolean ended;
 
     private Session(
         String idHash,
@@ -100,6 +101,9 @@ final class HttpSessions implements AutoCloseable {
     }
 
     private void write(Connection.Sandboxes sandboxes) {
+      if (ended) {
+        return; // what it closes at its end is no reason to be remembered
+      }
       store.write(
           new StoredSession(
               idHash,
@@ -116,6 +120,7 @@ final class HttpSessions implements AutoCloseable {
     }
 
     private void end() {
+      ended = true;
       protocol.close();
       connection.close();
     }
@@ -208,11 +213,12 @@ final class HttpSessions implements AutoCloseable {
 
   /** One that has not come back has its sandboxes ended by their lifetime: its key is not known. */
   private void end(String idHash) {
+    // The row first: a call that comes meanwhile would bring the session back by it.
+    store.remove(idHash);
     Session session = sessions.remove(idHash);
     if (session != null) {
       session.end();
     }
-    store.remove(idHash);
   }
 
   int count() {

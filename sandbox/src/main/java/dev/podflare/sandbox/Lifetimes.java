@@ -64,7 +64,9 @@ final class Lifetimes {
     if (left.isPositive()) {
       // Whole milliseconds are what the timer knows: one more, or it would come too early again.
       timer.after(left.plusMillis(1), () -> endIfIdle(sandbox));
-    } else if (sandbox.isUsedByTerminals()) {
+    } else if (sandbox.isUsedByTerminals() || sandbox.idleTimeLeft().isPositive()) {
+      // The guest was asked about its terminals, and may have taken its time: a call came
+      // meanwhile.
       timer.after(sandbox.idleTimeLeft().plusMillis(1), () -> endIfIdle(sandbox));
     } else if (sandbox.canSleep()) {
       putToSleep(sandbox);

@@ -601,7 +601,8 @@ final class Sandbox {
    */
   private boolean begin(Exec exec, ExecRequest request, Turns.Place place, Optional<Instant> asked)
       throws GuestException, InterruptedException {
-    if (!place.await(left(request, asked).orElse(ENDLESS))) {
+    Duration longest = asked.isEmpty() ? ENDLESS : left(request, asked).orElse(ENDLESS);
+    if (!place.await(longest)) {
       exec.endBeforeItBegan();
       return false;
     }

@@ -20,6 +20,7 @@ import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
@@ -200,19 +201,22 @@ final class TemplateSnapshots {
   /** Another name for every change of any of these. */
   static String name(Template template, MachineShape shape, String engine, String image) {
     String inputs = String.join("\n", engine, image, template.warmUp());
-    return prefix(template, shape) + Sha256.of(inputs).substring(0, 16);
+    return prefix(template.alike(), shape) + Sha256.of(inputs).substring(0, 16);
   }
 
-  private static String prefix(Template template, MachineShape shape) {
-    return template.alike() + "-" + shape.label() + "-";
+  private static String prefix(String template, MachineShape shape) {
+    return template + "-" + shape.label() + "-";
   }
 
   private void removePredecessors(Template template, MachineShape shape) throws IOException {
     String current = name(template, shape);
-    try (var all = Files.newDirectoryStream(directory, prefix(template, shape) + "*")) {
-      for (Path path : all) {
-        if (!path.getFileName().toString().equals(current)) {
-          Directories.delete(path);
+    // Those, too, of a name that had a snapshot of its own before it became another one's.
+    for (String owner : Set.of(template.alike(), template.name())) {
+      try (var all = Files.newDirectoryStream(directory, prefix(owner, shape) + "*")) {
+        for (Path path : all) {
+          if (!path.getFileName().toString().equals(current)) {
+            Directories.delete(path);
+          }
         }
       }
     }

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.net.SocketTimeoutException;
 import java.nio.charset.StandardCharsets;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
@@ -65,6 +66,10 @@ public final class EventPrinter {
           return event.path("data").asInt();
         }
       }
+    } catch (SocketTimeoutException e) {
+      throw new CommandFailure(
+          CommandFailure.NO_SERVER,
+          "the server gives no sign of life any more; the code may run on: podflare logs ID");
     } catch (IOException e) {
       throw new CommandFailure("the server broke off: " + e.getMessage(), e);
     } catch (JacksonException e) {

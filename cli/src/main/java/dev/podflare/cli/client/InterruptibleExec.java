@@ -23,18 +23,10 @@ public final class InterruptibleExec implements AutoCloseable {
     this.call = call;
   }
 
-  /** What runs in a sandbox, from now on until this is closed. */
-  public static InterruptibleExec in(ServerApi api, String sandbox) {
-    return of(api, "/v1/sandboxes/" + sandbox + "/interrupt");
-  }
-
-  /** One of a sandbox's execs. */
+  /** One of a sandbox's execs, from now on until this is closed. */
   public static InterruptibleExec of(ServerApi api, String sandbox, String id) {
-    return of(api, "/v1/sandboxes/" + sandbox + "/execs/" + id + "/interrupt");
-  }
-
-  private static InterruptibleExec of(ServerApi api, String call) {
-    InterruptibleExec exec = new InterruptibleExec(api, call);
+    InterruptibleExec exec =
+        new InterruptibleExec(api, "/v1/sandboxes/" + sandbox + "/execs/" + id + "/interrupt");
     Runtime.getRuntime().addShutdownHook(exec.atSignal);
     return exec;
   }

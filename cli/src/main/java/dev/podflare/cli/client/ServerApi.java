@@ -30,6 +30,9 @@ import tools.jackson.databind.json.JsonMapper;
  */
 public final class ServerApi {
 
+  /** A stream has a sign of life every 15 s, however long its code is silent. */
+  private static final Duration MAX_SILENCE = Duration.ofSeconds(45);
+
   private static final JsonMapper JSON = JsonMapper.shared();
 
   private static final int MAX_CONNECT_MILLIS = 10_000;
@@ -98,15 +101,31 @@ public final class ServerApi {
 
   /** The caller closes the stream. */
   public InputStream stream(String path) throws CommandFailure {
-    return stream(open("GET", path, Duration.ZERO));
+    return stream(open("GET", path, MAX_SILENCE));
   }
 
   /** The caller closes the stream. */
   public InputStream stream(String path, Map<String, ?> body) throws CommandFailure {
-    return stream(send("POST", path, body, Duration.ZERO));
+    return stream(send("POST", path, body, MAX_SILENCE));
   }
 
-  /** Only the beginning of a stream has a time limit: code may be silent for hours. */
+  /**
+   * Code that was begun, or waits for its turn.
+   *
+   * @param id of the exec
+   * @param events what it does, which the caller closes
+   */
+  public record StartedExec(String id, InputStream events) {}
+
+  /** Runs code in a sandbox. */
+  public StartedExec exec(String sandbox, Map<String, ?> body) throws CommandFailure {
+    HttpURLConnection connection =
+        send("POST", "/v1/sandboxes/" + sandbox + "/exec", body, MAX_SILENCE);
+    InputStream events = stream(connection);
+    return new StartedExec(String.valueOf(connection.getHeaderField("X-Exec-Id")), events);
+  }
+
+  /** The answer has a time limit; then only the server's own silence ends it, not its code's. */
   private InputStream stream(HttpURLConnection connection) throws CommandFailure {
     CountDownLatch begun = new CountDownLatch(1);
     AtomicBoolean isLate = new AtomicBoolean();
@@ -224,7 +243,7 @@ public final class ServerApi {
   /**
    * Prepares a call.
    *
-   * @param readLimit how long the server may be silent; zero for ever
+   * @param readLimit how long the server may be silent
    */
   private HttpURLConnection open(String method, String path, Duration readLimit)
       throws CommandFailure {

@@ -117,15 +117,16 @@ public final class ReplCommand implements Callable<Integer> {
 
   /** While it runs, Ctrl-C is its own; at the prompt, it is the line editor's. */
   private int run(ServerApi api, String id, String code) throws CommandFailure {
-    try (var _ = ProcessSignal.handling("INT", () -> interrupt(api, id))) {
-      return EventPrinter.of(false)
-          .print(api.stream("/v1/sandboxes/" + id + "/exec", Map.of("code", code)));
+    ServerApi.StartedExec exec = api.exec(id, Map.of("code", code));
+    String call = "/v1/sandboxes/" + id + "/execs/" + exec.id() + "/interrupt";
+    try (var _ = ProcessSignal.handling("INT", () -> interrupt(api, call))) {
+      return EventPrinter.of(false).print(exec.events());
     }
   }
 
-  private void interrupt(ServerApi api, String id) {
+  private void interrupt(ServerApi api, String call) {
     try {
-      var _ = api.post("/v1/sandboxes/" + id + "/interrupt", Map.of());
+      var _ = api.post(call, Map.of());
     } catch (CommandFailure failure) {
       spec.commandLine().getErr().println("podflare: the code runs on: " + failure.getMessage());
     }

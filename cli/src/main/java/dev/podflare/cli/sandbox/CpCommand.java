@@ -29,7 +29,7 @@ import picocli.CommandLine.Spec;
     footer = {
       "",
       "Permissions are kept, links are followed within a folder on this side and left out on the"
-          + " other.",
+          + " other. Empty folders are not copied into a sandbox.",
       "",
       "Examples:",
       "  podflare cp data.csv ID:                  # to /root/data.csv",
@@ -66,7 +66,8 @@ public final class CpCommand implements Callable<Integer> {
     }
 
     private static String absolute(String path) {
-      return path.startsWith("/") ? path : HOME + path;
+      boolean isOfHome = path.equals("~") || path.startsWith("~/");
+      return path.startsWith("/") || isOfHome ? path : HOME + path;
     }
   }
 

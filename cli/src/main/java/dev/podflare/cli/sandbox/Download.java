@@ -33,6 +33,7 @@ final class Download {
   private final String sandbox;
   private final CopyProgress progress;
   private int files;
+  private int folders;
   private long bytes;
 
   Download(ServerApi api, String sandbox, CopyProgress progress) {
@@ -56,10 +57,11 @@ final class Download {
 
   private void folder(String source, JsonNode listing, Path target, int depth)
       throws CommandFailure {
-    if (listing.path("truncated").asBoolean() || depth > MAX_DEPTH || files > MAX_FILES) {
+    if (listing.path("truncated").asBoolean() || depth > MAX_DEPTH || files + folders > MAX_FILES) {
       throw new CommandFailure(
           Printable.line(source) + " holds too much; pack it in the sandbox first, with tar");
     }
+    folders++;
     try {
       // The folder that was named may be a link; those below it may not, or they would lead out.
       if (depth == 0) {

@@ -35,10 +35,17 @@ final class Upload {
     if (!Files.exists(source)) {
       throw new CommandFailure(source + ": no such file");
     }
-    String name = source.toAbsolutePath().normalize().getFileName().toString();
+    Path name = source.toAbsolutePath().normalize().getFileName();
+    if (name == null) {
+      throw new CommandFailure("all of this machine is too much; name a folder in it");
+    }
+    if (!Files.isDirectory(source) && !Files.isRegularFile(source)) {
+      throw new CommandFailure(
+          source + " is no file that can be copied; write what comes out of it into a file first");
+    }
     boolean isIntoFolder =
         target.endsWith("/") || SandboxPath.listing(api, sandbox, target).isPresent();
-    String path = isIntoFolder ? SandboxPath.child(target, name) : target;
+    String path = isIntoFolder ? SandboxPath.child(target, name.toString()) : target;
     if (Files.isDirectory(source)) {
       folder(source, path);
     } else {
@@ -70,13 +77,15 @@ final class Upload {
   }
 
   private void file(Path source, String target) throws CommandFailure {
-    try {
+    // Opened before the call, so that what can't be read is not taken for a server that can't be
+    // reached.
+    try (InputStream in = Files.newInputStream(source)) {
       long size = Files.size(source);
       var _ =
           api.put(
               SandboxPath.file(sandbox, target, "&mode=" + mode(source)),
               size,
-              out -> send(source, size, out));
+              out -> send(in, source, size, out));
       progress.file(source.toString());
       files++;
       bytes += size;
@@ -85,19 +94,17 @@ final class Upload {
     }
   }
 
-  private void send(Path source, long size, OutputStream out) throws IOException {
+  private void send(InputStream in, Path source, long size, OutputStream out) throws IOException {
     byte[] chunk = new byte[CHUNK];
     long left = size;
-    try (InputStream in = Files.newInputStream(source)) {
-      while (left > 0) {
-        int read = in.read(chunk, 0, (int) Math.min(chunk.length, left));
-        if (read < 0) {
-          throw new IOException(source + " became shorter while it was copied");
-        }
-        out.write(chunk, 0, read);
-        progress.bytes(source.toString(), read);
-        left -= read;
+    while (left > 0) {
+      int read = in.read(chunk, 0, (int) Math.min(chunk.length, left));
+      if (read < 0) {
+        throw new IOException(source + " became shorter while it was copied");
       }
+      out.write(chunk, 0, read);
+      progress.bytes(source.toString(), read);
+      left -= read;
     }
   }
 

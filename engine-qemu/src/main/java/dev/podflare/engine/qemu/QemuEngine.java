@@ -569,6 +569,7 @@ public final class QemuEngine implements Engine {
       return Optional.of(machine);
     } catch (EngineException | HostException e) {
       LOG.log(System.Logger.Level.WARNING, "microVM " + id + " can't be taken over, and ends", e);
+      running.remove(id); // so that the next reap ends it
       return Optional.empty();
     }
   }
@@ -607,6 +608,7 @@ public final class QemuEngine implements Engine {
     waiting.close();
     spare.close();
     networks.close();
+    releaseHost();
   }
 
   @Override
@@ -616,6 +618,11 @@ public final class QemuEngine implements Engine {
     closeAll(running.values());
     spare.close();
     networks.close();
+    releaseHost();
+  }
+
+  /** The rules go with the last sandbox of the host. */
+  private static void releaseHost() {
     try {
       SandboxNetwork.releaseHost();
     } catch (HostException e) {
