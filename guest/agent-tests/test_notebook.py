@@ -228,6 +228,36 @@ class CellMagics(NotebookTest):
         self.assert_ends(outcome, "error", 1)
         self.assertEqual(self.cell("got.stdout").value, "'kept\\n'")
 
+    def test_a_capture_that_goes_wrong_ends_with_its_cell(self) -> None:
+        for cell in (
+                "from podflare_repl import figures\n"
+                "whole = figures.show_open\n"
+                "def bad():\n    figures.show_open = whole\n    raise ValueError('bad title')\n"
+                "figures.show_open = bad\n"
+                "from IPython.utils.capture import capture_output\n"
+                "with capture_output(): pass",
+                "from IPython.utils.capture import capture_output\n"
+                "left = capture_output(stdout=False, stderr=False); left.__enter__();"):
+            with self.subTest(cell):
+                self.host.run(cell)
+                outcome = self.cell("print('said')\ndisplay('shown')\n5")
+                self.assertEqual(outcome.stdout, "said\n")
+                self.assertEqual(
+                    [one["text/plain"] for one in outcome.results], ["'shown'", "5"])
+
+    def test_captures_within_captures(self) -> None:
+        outcome = self.cell("""\
+            from IPython.utils.capture import capture_output
+            with capture_output() as outer:
+                with capture_output() as inner:
+                    pass
+                display('a')
+                with capture_output() as inner:
+                    display('b')
+            display('c')
+            [len(each.outputs) for each in (outer, inner)]""")
+        self.assertEqual([one["text/plain"] for one in outcome.results], ["'c'", "[1, 1]"])
+
     def test_bash_with_its_options(self) -> None:
         self.cell("%%bash --out o --err e\necho out; echo err >&2")
         self.assertEqual(self.cell("o, e").value, "('out\\n', 'err\\n')")
@@ -312,6 +342,11 @@ class History(NotebookTest):
         outcome = self.host.run("Out[n]")
         self.assertIn("was large and is gone", outcome.stderr)
         self.assertEqual(self.cell("Out[len(In) - 6]").value, "[2]")
+        self.assertEqual(self.cell("[v for v in Out.values() if v == [1]]").value,
+                         "[[1]]")
+        self.assertEqual(self.cell(
+            "{type(v).__name__ for _, v in Out.items()} | {type(v).__name__ for v in Out.values()}"
+            " >= {'_Elsewhere'}").value, "False")
 
 
 class IPythonWithoutIPython(NotebookTest):

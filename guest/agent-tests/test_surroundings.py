@@ -31,6 +31,35 @@ class NextCell(AgentTest):
         self.assertEqual(self.pid(), pid)
 
 
+class Imports(NextCell):
+    def test_a_missing_module_is_an_error_like_another_whatever_the_code_has_made_of_imports(
+        self
+    ) -> None:
+        for spoil in (
+                "sys.path = ['/root/lib']",
+                "class Spoilt:\n    find_spec = lambda *_: None\n"
+                "    def invalidate_caches(self): raise SystemExit(9)\n"
+                "sys.meta_path.insert(0, Spoilt())",
+                "def find_spec(*_): raise RuntimeError('mine')\n"
+                "sys.meta_path.append(type('Finder', (), {'find_spec': find_spec}))"):
+            with self.subTest(spoil), self.own_agent() as host:
+                host.run(f"import sys; kept = 1\n{spoil}")
+                outcome = host.run("import not_there_at_all")
+                self.assert_ends(outcome, "error", 1)
+                self.assertEqual(host.run("kept").value, "1")
+                self.assert_next_cell_is_well(host, spoil)
+
+    def test_what_is_looked_at_around_a_cell_was_bound_before_it(self) -> None:
+        for spoil in ("import sys; sys.modules = None", "import sys; sys.path_importer_cache = None",
+                      "import builtins; builtins.callable = builtins.vars = None",
+                      "import builtins; del builtins.list, builtins.callable"):
+            with self.subTest(spoil), self.own_agent() as host:
+                host.run("kept = 1")
+                host.run(spoil)
+                host.run("import json")
+                self.assertEqual(host.run("kept").value, "1")
+
+
 class Streams(NextCell):
     def test_a_wrapper_of_the_buffer_prints_in_every_cell(self) -> None:
         wrap = "import io, sys; sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8'); print('hi')"

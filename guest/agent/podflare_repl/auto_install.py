@@ -13,10 +13,10 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from importlib import invalidate_caches
 from time import monotonic
 
 from podflare_repl import missing, reach
+from podflare_repl.imports import look_anew
 from podflare_repl.streams import write_error
 
 VARIABLE = "PODFLARE_AUTO_INSTALL"
@@ -72,7 +72,7 @@ class _Installing:
             return False  # the hint at the exception says so
         began = monotonic()
         failure = _pip(distribution, self._ends - began)
-        invalidate_caches()
+        look_anew()
         if failure is not None:
             write_error(f"[auto_install: pip could not install {distribution}: {failure}]\n")
             return False

@@ -7,6 +7,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
+from podflare_repl import figures
 from podflare_repl.display import Bundle
 from podflare_repl.results import Results
 
@@ -89,13 +90,14 @@ class capture_output:  # noqa: N801  IPython's name
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None
     ) -> None:
-        if self._capture is not None:
-            from podflare_repl import figures
-
-            figures.show_open()
-            self._capture.__exit__(None, None, None)
-        for name, stream in self._before:
-            setattr(sys, name, stream)
+        try:
+            if self._capture is not None:
+                figures.show_open()  # may raise: a title can be wrong
+        finally:
+            if self._capture is not None:
+                self._capture.__exit__(None, None, None)
+            for name, stream in self._before:
+                setattr(sys, name, stream)
 
 
 __all__ = ["CapturedIO", "RichOutput", "capture_output", "install"]

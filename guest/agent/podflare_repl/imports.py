@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -12,6 +13,9 @@ from types import ModuleType
 from podflare_repl.streams import write_error
 
 Action = Callable[[ModuleType], None]
+
+# Bound now, as the code may put anything under this name.
+_invalidate_caches = importlib.invalidate_caches
 
 
 class _Watch(MetaPathFinder):
@@ -56,6 +60,16 @@ def when_imported(name: str, action: Action) -> None:
     module = sys.modules.get(name)
     if module is not None:
         act(action, module)
+
+
+def look_anew() -> None:
+    """What was not there a moment ago is looked for again by the next import. Never raises: the
+    finders may be the code's own, and Python's needs a module that is not found where the code has
+    replaced sys.path."""
+    try:
+        _invalidate_caches()
+    except BaseException:
+        return  # the next import says what is wrong with them
 
 
 def act(action: Action, module: ModuleType) -> None:

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from podflare_repl import inspection, shell
+from podflare_repl.imports import look_anew
 from podflare_repl.results import History, Results
 
 
@@ -158,13 +159,13 @@ class Magics:
 
     def _look_for_new_modules(self, command: str) -> None:
         if "pip" in command or "uv" in command:
-            _invalidate_caches()
+            _find_installed()
 
     def _pip(self, line: str, scope: Scope) -> None:
         if line.split()[:1] == ["uninstall"] and "-y" not in line.split():
             line += " -y"  # nobody can answer its question
         shell.run(f"{shlex.quote(sys.executable)} -m pip {line}")
-        _invalidate_caches()
+        _find_installed()
 
     def _conda(self, line: str, scope: Scope) -> None:
         print("there is no conda here; %pip install NAME works", file=sys.stderr)
@@ -177,7 +178,7 @@ class Magics:
             self._pip(line.strip().removeprefix("pip").strip(), scope)
         else:
             shell.run(f"uv {line}")
-            _invalidate_caches()
+            _find_installed()
 
     def _script(self, line: str, body: str, scope: Scope) -> None:
         shell.script(line, body, self._namespace)
@@ -482,12 +483,11 @@ def _pass_over(why: str) -> None:
     print(why, file=sys.stderr)
 
 
-def _invalidate_caches() -> None:
-    import importlib
+def _find_installed() -> None:
     import site
 
     # Its directory may be new, and Python looks for it only when it starts.
     directory = site.getusersitepackages() if site.ENABLE_USER_SITE else None
     if directory is not None and directory not in sys.path and os.path.isdir(directory):
         site.addsitedir(directory)
-    importlib.invalidate_caches()
+    look_anew()

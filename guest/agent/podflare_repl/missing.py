@@ -40,8 +40,8 @@ def explain(error: BaseException) -> str | None:
             text = f"{text}{_how(advice.distribution)}"
         error.add_note(text)
         return text
-    except Exception:
-        return None
+    except BaseException:
+        return None  # finders of the code's own may raise anything
 
 
 def advise(name: str) -> Advice | None:
@@ -122,8 +122,8 @@ def is_there(module: str) -> bool:
         return True
     try:
         return _find_spec(module) is not None
-    except (ImportError, ValueError, AttributeError):
-        return False
+    except Exception:
+        return False  # the finders may be the code's own
 
 
 def _hides(top: str) -> str | None:

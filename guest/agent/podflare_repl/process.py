@@ -15,7 +15,6 @@ import sys
 import threading
 import traceback
 from base64 import b64decode
-from importlib import invalidate_caches
 from types import ModuleType
 from typing import Any
 
@@ -36,6 +35,7 @@ from podflare_repl import (
 from podflare_repl.cells import MAGIC_NAME, SHOW_NAME, Compiler
 from podflare_repl.environment import Environment
 from podflare_repl.event_loop import EventLoop
+from podflare_repl.imports import look_anew
 from podflare_repl.interrupts import Interrupts, Overdue
 from podflare_repl.magics import Magics
 from podflare_repl.reseed import reseed
@@ -193,8 +193,8 @@ class Repl:
 
     def _run(self, stream: int, code: str) -> bytes:
         error: BaseException | None = None
-        self._surroundings.prepare(code)
         try:
+            self._surroundings.prepare(code)
             try:
                 self._interrupts.begin(stream)
                 if stream == REHEARSAL:
@@ -209,7 +209,10 @@ class Repl:
         except BaseException as raised:
             error = raised
         self._interrupts.end()  # should an interrupt have come in the middle of the first
-        self._surroundings.settle(code, error is not None)
+        try:
+            self._surroundings.settle(code, error is not None)
+        except BaseException as raised:
+            error = error or raised
         if error is None:
             exit_code, failed = 0, False
         else:
@@ -230,7 +233,7 @@ class Repl:
             return exit_code_of(error), False
         if isinstance(error, ImportError):
             # What is missing may be there by the next cell, and has been looked for just now.
-            invalidate_caches()
+            look_anew()
         hint = missing.explain(error)
         failure = failure_of(error)
         if hint is not None:

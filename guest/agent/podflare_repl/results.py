@@ -75,7 +75,8 @@ class Results:
             self._updates.clear()
 
     def end_cell(self) -> None:
-        """Sends what was held back."""
+        """Sends what was held back. A capture that the cell has begun and not ended ends too."""
+        self._captures.clear()
         if self._held is None and not self._updates:
             return
         held, self._held = self._held or [], None
@@ -91,7 +92,8 @@ class Results:
         try:
             yield bundles
         finally:
-            self._captures.remove(bundles)
+            # By identity: one capture within another is equal to it as long as both are empty.
+            self._captures[:] = [each for each in self._captures if each is not bundles]
 
 
 class History:
@@ -198,6 +200,26 @@ class Outputs(dict[int, Any]):
             return self[number]
         except KeyError:
             return default
+
+    # What is gone is passed over.
+
+    def items(self) -> Any:
+        return self._there().items()
+
+    def values(self) -> Any:
+        return self._there().values()
+
+    def copy(self) -> dict[int, Any]:
+        return self._there()
+
+    def _there(self) -> dict[int, Any]:
+        there = {}
+        for number in self:
+            try:
+                there[number] = self[number]
+            except KeyError:
+                continue
+        return there
 
     def _let_go(self, number: int) -> None:
         value = super().get(number)

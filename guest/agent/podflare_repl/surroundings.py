@@ -30,6 +30,8 @@ _get_profile, _set_profile = sys.getprofile, sys.setprofile
 _RECURSION_LIMIT = sys.getrecursionlimit()
 # What it takes to run a cell, show a value and print a traceback.
 _FEWEST_FRAMES = 200
+_modules, _importers = sys.modules, sys.path_importer_cache
+_callable = callable
 _BUILTINS = dict(vars(builtins))
 _TIMERS = ((signal.SIGVTALRM, signal.ITIMER_VIRTUAL), (signal.SIGPROF, signal.ITIMER_PROF))
 
@@ -45,8 +47,8 @@ class Surroundings:
 
     def prepare(self, code: str) -> None:
         """Before a cell."""
-        if sys.modules.get("__main__") is not self._main:
-            sys.modules["__main__"] = self._main
+        if _modules.get("__main__") is not self._main:
+            _modules["__main__"] = self._main
         if sys.__dict__.get("displayhook") is not self._display_hook:
             sys.displayhook = self._display_hook
         streams.put_back()
@@ -134,15 +136,14 @@ def _settle_signals() -> None:
 
 def _mend_builtins() -> None:
     """Those that are gone, or can't be called any more. Others in their place stay."""
-    now = vars(builtins)
+    now = builtins.__dict__
     for name, value in _BUILTINS.items():
-        if callable(value) and not callable(now.get(name)):
+        if _callable(value) and not _callable(now.get(name)):
             now[name] = value
 
 
 def _look_again_for_directories() -> None:
     """What is on sys.path, but was not there when it was looked for last, is remembered as not
     there: a directory of PYTHONPATH, into which files were uploaded later."""
-    cache = sys.path_importer_cache
-    for entry in [entry for entry, finder in list(cache.items()) if finder is None]:
-        cache.pop(entry, None)
+    for entry in [entry for entry, finder in [*_importers.items()] if finder is None]:
+        _importers.pop(entry, None)
