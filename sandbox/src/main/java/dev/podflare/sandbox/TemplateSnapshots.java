@@ -18,9 +18,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.time.Duration;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
@@ -211,7 +212,7 @@ final class TemplateSnapshots {
   private void removePredecessors(Template template, MachineShape shape) throws IOException {
     String current = name(template, shape);
     // Those, too, of a name that had a snapshot of its own before it became another one's.
-    for (String owner : Set.of(template.alike(), template.name())) {
+    for (String owner : new HashSet<>(List.of(template.alike(), template.name()))) {
       try (var all = Files.newDirectoryStream(directory, prefix(owner, shape) + "*")) {
         for (Path path : all) {
           if (!path.getFileName().toString().equals(current)) {
