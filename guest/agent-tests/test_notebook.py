@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
+import time
 import unittest
 
-from host import AgentTest, Outcome
+from host import AGENT, AgentTest, Outcome
+
+sys.path.insert(0, str(AGENT))
+
+from podflare_repl.cells import Compiler  # noqa: E402
 
 
 class NotebookTest(AgentTest):
@@ -36,6 +42,21 @@ class ShellLines(NotebookTest):
                 ("!echo f{1,2}.txt {1..3} {a,b}", "f1.txt f2.txt 1 2 3 a b"),
                 ("!echo $((1+1)) $(echo in)", "2 in"), ("!echo ab | awk '{print}'", "ab"),
                 ("!echo '{\"k\": 1}' | tr -d ' '", '{"k":1}')]:
+            with self.subTest(command):
+                self.assertEqual(self.cell(command).stdout, said + "\n")
+
+    def test_how_to_show_a_value_and_what_is_data_of_another_program(self) -> None:
+        self.cell("import datetime; x = 7; s = 'a b'; w = 5; k = 'n'\n"
+                  "t = datetime.datetime(2024, 5, 6, 7, 8)")
+        for command, said in [
+                ("!echo {s!r} {x!s} {x!r:>3}", "a b 7 7"), ("!echo '{s!r}'|cat", "a b"),
+                ("!echo \"{x!r:>4}|{x:>{w}}|{t:%H:%M}\"", "   7|    7|07:08"),
+                ("!echo {[1, 2, 3][1:x]} {x != 7}", "[2, 3] False"),
+                ("!echo '{\"k\":1}'", '{"k":1}'), ("!echo '{\"n\":10}'", '{"n":10}'),
+                ("!echo '{\"a\":{\"b\":2}}'", '{"a":{"b":2}}'), ("!echo {\"k\"}", "{k}"),
+                ("!echo '{\"k\":{x}}'", '{"k":7}'),
+                ("!python3 -c \"d = {'a':1}; print(d)\"", "{'a': 1}"),
+                ("!python3 -c \"print({'a':5, 'k':1}['a'])\"", "5")]:
             with self.subTest(command):
                 self.assertEqual(self.cell(command).stdout, said + "\n")
 
@@ -184,9 +205,23 @@ class LineMagics(NotebookTest):
         self.assertIn("%%time works only as the first line", self.cell("1\n%%time\n2").stderr)
 
     def test_a_real_syntax_error_is_still_one(self) -> None:
-        for code in ("x = = 2\n!true", "!true\nx = (1", "%time x = = 1"):
+        for code in (
+                "x = = 2\n!true", "!true\nx = (1",
+                'q = "What is it?\nprint(q)', 'print("hello?', "y = foo(a?", "if True: os?",
+                "print(?", "x = 1 ? 2 : 3", "?x + 1", "what is this?", "1 + 1?", "x = os?",
+                "print(\nos?\n)", "print(\n!true\n)", "[\n%time 1\n]", "f(\nx = !true\n)"):
             with self.subTest(code):
-                self.assertEqual((self.host.run(code).error or {}).get("name"), "SyntaxError")
+                outcome = self.host.run(code)
+                self.assertEqual((outcome.error or {}).get("name"), "SyntaxError")
+                self.assertEqual(outcome.stdout, "")
+        self.assertEqual((self.host.run("%time x = = 1").error or {}).get("name"), "SyntaxError")
+
+    def test_many_of_them_do_not_take_long(self) -> None:
+        lines = "\n".join("%env X=1" if i % 2 else "%pwd" for i in range(2000))
+        began = time.process_time()
+        python = Compiler().as_python(f"x = 1\n{lines}\n\n  \n!true \\\n  more\nx")
+        self.assertEqual(python.count("__podflare_magic__"), 2001)
+        self.assertLess(time.process_time() - began, 2.0)
 
     def test_names_without_a_percent_sign_are_no_magics(self) -> None:
         self.assertEqual((self.host.run("ls").error or {})["name"], "NameError")
@@ -292,6 +327,11 @@ class HelpAndPrompts(NotebookTest):
         self.assertIn("Docstring:", self.cell("import os\nos.path.join?").stdout)
         self.assertEqual(self.cell("nowhere?").stdout, "Object `nowhere` not found.\n")
         self.assertIn("os.getcwd\n", self.cell("os.*cwd*?").stdout)
+        self.cell("d = {'k': [f]}; from collections import OrderedDict as Über")
+        for code in ("d['k'][0]?", "?d['k'][0]", "f? ;", "if True:\n    f?"):
+            self.assertIn("Adds.", self.cell(code).stdout)
+        self.assertIn("not found", self.cell("%time?").stdout)
+        self.assertIn("insertion order", self.cell("Über?").stdout)
 
     def test_prompts_are_stripped(self) -> None:
         self.assertEqual(self.cell(">>> x = 1\n>>> x + 1").value, "2")
@@ -300,6 +340,17 @@ class HelpAndPrompts(NotebookTest):
             "In [3]: def g():\n   ...:     return 3\n   ...:\nIn [4]: g()").value, "3")
         outcome = self.cell(">>> for i in range(2):\n...     print(i)\n...\n>>> print('x y')\nx y")
         self.assertEqual(outcome.stdout, "0\n1\nx y\n")
+        for code, value, printed in [
+                ("In [1]: x = 5\n\nIn [2]: x\nOut[2]: 5", "5", ""),
+                ("In [1]: [1, 2]\nOut[1]: \n[1,\n 2]\n\nIn [2]: 6\nOut[2]: 6", "6", ""),
+                ("In [1]: def g():\n    return 4\n\nIn [2]: g()", "4", ""),
+                (">>> print('a')\na", None, "a\n"),
+                (">>> y = 1\n>>> y\n1\n>>> y + 1\n2\n", "2", ""),
+                (">>> 1/2\n0.5\n>>> def g():\n...     return 3\n...\n>>> g()\n3", "3", ""),
+                (">>> s = '''a\nb'''\n>>> s", r"'a\nb'", "")]:
+            with self.subTest(code):
+                outcome = self.cell(code)
+                self.assertEqual((outcome.value, outcome.stdout), (value, printed))
         self.assertEqual(self.cell("s = '''\n>>> kept\n'''\ns").value, repr("\n>>> kept\n"))
 
 

@@ -25,12 +25,17 @@ _LINE_MAGIC = re.compile(
     rf"^(\s*(?:(?:if|elif|else|for|while|with|try|except|finally|def)\b.*?:\s+)?)"
     rf"(!!?|%%?{_NAME})(.*)$", re.DOTALL)
 _ASSIGNED_MAGIC = re.compile(rf"^(\s*[^=!#%]+?\s*=\s*)(!!?|%{_NAME})(.*)$", re.DOTALL)
-_HELP_BEFORE = re.compile(r"^(\s*)(\?\??)\s*([^\s?#][^?#]*?)\s*;?\s*(?:#.*)?$")
-_HELP_AFTER = re.compile(r"^(\s*)([^\s?#!][^?#]*?)\s*(\?\??)\s*;?\s*(?:#.*)?$")
+# Of a name, its attributes and entries, or of a magic. A question mark anywhere else is an error.
+_WANTED = r"""%{0,2}(?!\d)[\w*]+(?:\.[\w*]+|\[(?:[\w.-]+|'[^'\\]*'|"[^"\\]*")\])*"""
+_HELP_BEFORE = re.compile(rf"^(\s*)(\?\??)\s*({_WANTED})\s*;?\s*(?:#.*)?$")
+_HELP_AFTER = re.compile(rf"^(\s*)({_WANTED})\s*(\?\??)\s*;?\s*(?:#.*)?$")
+# A line that is a magic wherever a statement may begin.
+_PLAIN_MAGIC = re.compile(rf"!|%{_NAME}(?:\s|$)")
 # Only as the first line, but for blank ones and comments.
 _CELL_MAGIC = re.compile(rf"\A((?:[^\S\n]*(?:#[^\n]*)?\n)*)[^\S\n]*%%(!|{_NAME})([^\n]*)(?:\n|\Z)")
 _PROMPTED = re.compile(r"\A\s*(?:>>>(?: |$)|In \[\d+\]: ?)", re.MULTILINE)
 _PROMPT = re.compile(r"^\s*(?:>>>|\.\.\.|In \[\d+\]:|\.{3,}:)(?: |$)")
+_VALUE_PROMPT = re.compile(r"^\s*Out ?\[\d+\]:(?:\s|$)")
 
 _FUTURES = 0
 for _name in __future__.all_feature_names:
@@ -109,7 +114,14 @@ class Compiler:
             remember_classes(tree, name)
         return self._compile_tree(tree, source, name)
 
+    def as_python(self, source: str) -> str:
+        """The same with calls in the place of magics, for code that is not run as a cell is."""
+        return self._read(source, self.name)[0]
+
     def _parse(self, source: str, name: str) -> ast.Module:
+        return self._read(source, name)[1]
+
+    def _read(self, source: str, name: str) -> tuple[str, ast.Module]:
         whole_cell = _CELL_MAGIC.match(source) if "%%" in source else None
         if whole_cell is not None:
             before, magic, line = whole_cell.groups()
@@ -118,28 +130,40 @@ class Compiler:
             source = "\n" * lines_before + (
                 f"{MAGIC_NAME}({'%%' + magic!r}, {line.strip()!r}, {body!r}, {lines_before + 1})")
         try:
-            return self._parse_python(source, name)
+            return source, self._parse_python(source, name)
         except SyntaxError as error:
             if not ("!" in source or "%" in source or "?" in source):
                 raise
             first_error = error
-        return self._parse_with_magics(source, name, first_error)
+        return self._read_magics(source, name, first_error)
 
     def _parse_python(self, source: str, name: str) -> ast.Module:
         tree: ast.Module = compile(source, name, "exec", _TREE | self._futures, True)
         return tree
 
-    def _parse_with_magics(self, source: str, name: str, error: SyntaxError) -> ast.Module:
+    def _read_magics(self, source: str, name: str, error: SyntaxError) -> tuple[str, ast.Module]:
         # A magic is never valid Python, so the parser itself says where one is, and lines that only
         # look like one, in a string or in the middle of an expression, are left alone.
         lines = source.split("\n")
+        first = error
         while True:
-            if not _replace_magic(lines, (error.lineno or 0) - 1):
+            at = (error.lineno or 0) - 1
+            if not _replace_magic(lines, at):
                 raise error
+            # Each time, all is parsed anew. So those that stand next to it are replaced with it.
+            for after in range(at + 1, len(lines)):
+                if lines[after].strip() and not (
+                        _PLAIN_MAGIC.match(lines[after]) and _replace_magic(lines, after)):
+                    break
+            source = "\n".join(lines)
             try:
-                return self._parse_python("\n".join(lines), name)
+                tree = self._parse_python(source, name)
             except SyntaxError as next_error:
                 error = next_error
+                continue
+            if not _all_are_statements(tree):
+                raise first
+            return source, tree
 
     def _compile_tree(self, tree: ast.Module, source: str, name: str) -> Cell:
         value = None
@@ -212,6 +236,17 @@ def _replace_magic(lines: list[str], at: int) -> bool:
     return True
 
 
+def _all_are_statements(tree: ast.Module) -> bool:
+    """Whether each magic stands where a statement may begin, or is assigned, and none in the middle
+    of an expression of several lines."""
+    statements = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign)
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, statements)}
+    return all(
+        id(node) in alone for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        and node.func.id == MAGIC_NAME)
+
+
 def _replace_help(lines: list[str], at: int) -> bool:
     before = _HELP_BEFORE.match(lines[at])
     if before is not None:
@@ -227,19 +262,31 @@ def _replace_help(lines: list[str], at: int) -> bool:
 
 def without_prompts(source: str) -> str:
     """As a notebook takes it: a session of Python or IPython, copied with its prompts."""
-    lines = source.split("\n")
-    stripped = "\n".join(_PROMPT.sub("", line) for line in lines)
+    lines = _without_values(source.split("\n"))
+    whole = "\n".join(_PROMPT.sub("", line) for line in lines)
+    # What is printed between the prompts was copied too.
+    prompted = "\n".join(_PROMPT.sub("", line) if _PROMPT.match(line) else "" for line in lines)
+    # Python itself has a prompt before every line; a cell that was copied only before its first.
+    likely, other = (prompted, whole) if ">>>" in source else (whole, prompted)
+    return other if not _is_python(likely) and _is_python(other) else likely
+
+
+def _without_values(lines: list[str]) -> list[str]:
+    """Without `Out[1]: …` and the lines after it, up to the next prompt."""
+    kept = []
+    in_value = False
+    for line in lines:
+        in_value = bool(_VALUE_PROMPT.match(line)) or in_value and not _PROMPT.match(line)
+        kept.append("" if in_value else line)
+    return kept
+
+
+def _is_python(text: str) -> bool:
     try:
-        compile(stripped, "<cell>", "exec", _TREE, True)
+        compile(text, "<cell>", "exec", _TREE, True)
     except (SyntaxError, ValueError):
-        # What is printed between the prompts was copied too.
-        alone = "\n".join(_PROMPT.sub("", line) if _PROMPT.match(line) else "" for line in lines)
-        try:
-            compile(alone, "<cell>", "exec", _TREE, True)
-        except (SyntaxError, ValueError):
-            return stripped
-        return alone
-    return stripped
+        return False
+    return True
 
 
 def dedent(source: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 _MAX_ARGUMENT = 100_000
 _DOLLAR = re.compile(r"\$\$|\$([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_CONVERTED = re.compile(r"(.+)!([rsa])\s*", re.DOTALL)
 _EXIT_CODE = "_exit_code"
 
 
@@ -278,26 +279,40 @@ def _field_value(
         # A built-in function by its bare name is a word of another language: `{print}`.
         value = _lookup(field, names, globals_)
         return None if value is _NOTHING else str(value)
-    expression, conversion = field, ""
-    while True:
-        try:
-            if _is_bare_tuple(expression):
-                return None  # bash makes words of it
-            value = eval(expression, globals_, dict(names))
-            return format(value, conversion)
-        except Exception:
-            # `{value:.2f}`: what stands behind the last colon may say how to show it.
-            expression, colon, more = field.rpartition(":")
-            if not colon or conversion:
-                return None
-            conversion = more
+    read = _read_field(field)
+    if read is None:
+        return None
+    expression, conversion, form = read
+    try:
+        value = eval(expression, globals_, dict(names))
+        if conversion is not None:
+            value = {"r": repr, "s": str, "a": ascii}[conversion](value)
+        return format(value, expand(form, names, globals_))
+    except Exception:
+        return None
 
 
-def _is_bare_tuple(expression: str) -> bool:
+def _read_field(field: str) -> tuple[str, str | None, str] | None:
+    """The expression, its `!r`, and what says how to show it, as in `{value!r:>10}`. None if it is
+    no field: literals alone are data of another program, `{"k": 1}`."""
     import ast
 
-    tree = ast.parse(expression, mode="eval").body
-    return isinstance(tree, ast.Tuple) and not expression.startswith("(")
+    colons = [at for at, character in enumerate(field) if character == ":"]
+    for end in (len(field), *colons):
+        form = field[end + 1:]
+        converted = _CONVERTED.fullmatch(field[:end])
+        for expression, conversion in (
+                (field[:end], None), converted.groups() if converted else ("", None)):
+            try:
+                tree = ast.parse(expression.strip(), mode="eval").body
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                continue
+            if isinstance(tree, ast.Tuple) and not expression.startswith("("):
+                return None  # bash makes words of it
+            if not any(isinstance(node, (ast.Name, ast.Call)) for node in ast.walk(tree)):
+                return None
+            return expression.strip(), conversion, form
+    return None
 
 
 def _matching_brace(command: str, begin: int) -> int:
