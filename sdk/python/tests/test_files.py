@@ -54,19 +54,45 @@ class UploadTest(PodflareTestCase):
             file.write("a,b\n")
         for arguments in (
             ("data.csv", here),
+            ("/root/data.csv", here),
             ("data.csv", "~/data.csv"),
-            ("data.csv", "./data.csv"),
-            ("data.csv", "data.csv"),
-            ("some text", "notes.txt"),
+            (here, here),
+            (here, "/root/data.csv"),
+            (here, "~/copy.csv"),
+            (here, "./data.csv"),
+            (Path(here), "/root/data.csv"),
+            ("data.csv", Path(here)),
         ):
             with self.subTest(arguments):
                 with self.assertRaisesRegex(TypeError, "upload_from"):
                     self.sb.upload(*arguments)
-        for text in ("a", "a b.txt", "grüße", "a,b\n/x.csv", "1.5", "", "https://x.example/a.csv?b"):
+        before = os.getcwd()
+        os.chdir(self.home)
+        try:
+            for text in ("data.csv", "./data.csv"):
+                with self.assertRaisesRegex(TypeError, "upload_from"):
+                    self.sb.upload("copy.csv", text)
+        finally:
+            os.chdir(before)
+        for path, text in (
+            ("/etc/hostname", "box.local"),
+            ("Procfile", "web.py"),
+            ("/root/target.txt", "/usr/local/bin"),
+            ("next", "/home/me/none.csv"),
+            ("next", "~/none.csv"),
+            ("next", self.home),
+            ("none.csv", "none.csv"),
+            ("some text", "notes.txt"),
+            (here, "box.local"),
+        ):
+            with self.subTest((path, text)):
+                self.sb.upload(path, text)
+                self.assertEqual(self.uploaded(), (path, text.encode()))
+        for text in ("a", "a b.txt", "grüße", "a,b\n/x.csv", "1.5", "", "/" * 5000, "\0"):
             self.sb.upload("f", text)
             self.assertEqual(self.uploaded(), ("f", text.encode()))
-        self.sb.upload("f", b"/home/me/data.csv")
-        self.assertEqual(self.uploaded(), ("f", b"/home/me/data.csv"))
+        self.sb.upload("f", here.encode())
+        self.assertEqual(self.uploaded(), ("f", here.encode()))
 
     def test_local_files_and_folders_are_uploaded_with_their_modes(self) -> None:
         folder = os.path.join(self.home, "project")

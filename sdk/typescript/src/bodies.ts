@@ -1,6 +1,7 @@
 /** What a caller may upload, made into something that can be sent in constant memory. */
 
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
+import { homedir } from "node:os";
 
 /** Bytes have a length and can be sent again; an iterator has neither. */
 export type Body = Uint8Array | AsyncIterable<Uint8Array>;
@@ -39,7 +40,7 @@ const encoder = new TextEncoder();
 
 /** Tells path from data in either order; two strings are path, then data. */
 export function pathAndData(first: unknown, second: unknown): [string, Data] {
-  if (typeof first === "string" && typeof second === "string" && mayNameAFile(first, second)) {
+  if (typeof first === "string" && typeof second === "string" && namesALocalFile(first, second)) {
     throw new TypeError(
       "upload takes a path in the sandbox and the data itself, and this looks like the path of a " +
         "local file: sandbox.uploadFrom(localPath, path) copies one; to store a text that looks " +
@@ -51,16 +52,19 @@ export function pathAndData(first: unknown, second: unknown): [string, Data] {
   throw new TypeError("upload needs a path, which is a string, and data");
 }
 
-/** Whether one of two strings is a local file, or the second one a path, rather than a text. */
-function mayNameAFile(path: string, data: string): boolean {
-  if (data === "" || data.length > LONGEST_NAME || /[\n\0 ]/.test(data)) return false;
-  if (/^(\/|~\/|\.\/|\.\.\/)/.test(data)) return true;
-  if (!hasSuffix(data)) return false;
-  return data === path || !hasSuffix(path) || existsSync(data);
+/** Whether the text is the path of a file here, or that of its copy, as `cp` takes the two. */
+function namesALocalFile(path: string, text: string): boolean {
+  return isLocalFile(text) || (/^(\/|~\/|\.\/|\.\.\/)/.test(text) && isLocalFile(path));
 }
 
-function hasSuffix(name: string): boolean {
-  return /[^/.]\.(?=[^.]*[A-Za-z])[A-Za-z0-9]{1,5}$/.test(name);
+function isLocalFile(name: string): boolean {
+  if (name.length > LONGEST_NAME || name.includes("\0")) return false;
+  try {
+    const path = name.startsWith("~/") ? homedir() + name.slice(1) : name;
+    return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  } catch {
+    return false; // Where nobody may look, or what no file can be called, names no file.
+  }
 }
 
 /** The data as it can be sent. */

@@ -281,8 +281,9 @@ export class Sandbox implements AsyncDisposable {
 
   /**
    * Creates or replaces a file, like `files.write`; path and data in either order. Of two strings
-   * the first is the path, then comes the text; one that looks like the path of a local file is
-   * refused as text, see `uploadFrom`. Answers the number of bytes.
+   * the first is the path, then comes the text. A text that names a file of this machine, or a
+   * path next to the name of one, is refused, since the file is likely meant: see `uploadFrom`; as
+   * bytes it is stored. Answers the number of bytes.
    */
   async upload(path: string, data: Data, options?: WriteOptions): Promise<number>;
   async upload(data: Data, path: string, options?: WriteOptions): Promise<number>;

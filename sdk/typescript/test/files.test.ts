@@ -29,14 +29,31 @@ test("a local path given as data is refused with what to call", async (t) => {
   writeFileSync(here, "a,b\n");
   for (const [path, data] of [
     ["data.csv", here],
+    ["/root/data.csv", here],
     ["data.csv", "~/data.csv"],
-    ["data.csv", "./data.csv"],
-    ["data.csv", "data.csv"],
-    ["some text", "notes.txt"],
+    [here, here],
+    [here, "/root/data.csv"],
+    [here, "~/copy.csv"],
+    [here, "./data.csv"],
   ] as const) {
-    await assert.rejects(sandbox.upload(path, data), /uploadFrom/, data);
+    await assert.rejects(sandbox.upload(path, data), /uploadFrom/, `${path} ${data}`);
   }
-  const texts = ["a", "a b.txt", "grüße", "a,b\n/x.csv", "1.5", "", "https://x.example/a.csv?b"];
+  for (const [path, text] of [
+    ["/etc/hostname", "box.local"],
+    ["Procfile", "web.py"],
+    ["/root/target.txt", "/usr/local/bin"],
+    ["next", "/home/me/none.csv"],
+    ["next", "~/none.csv"],
+    ["next", home],
+    ["none.csv", "none.csv"],
+    ["some text", "notes.txt"],
+    [here, "box.local"],
+  ] as const) {
+    await sandbox.upload(path, text);
+    assert.equal(server.asked.at(-1)?.body, text);
+  }
+  server.asked.length = 0;
+  const texts = ["a", "a b.txt", "grüße", "a,b\n/x.csv", "1.5", "", "/".repeat(5000), "\0"];
   for (const text of texts) await sandbox.upload("f", text);
   assert.deepEqual(server.asked.map((one) => one.body), texts);
 });

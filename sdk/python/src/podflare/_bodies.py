@@ -29,7 +29,7 @@ def path_and_data(first: Any, second: Any) -> tuple[Any, Any]:
     if isinstance(second, os.PathLike) and _is_path(first):
         # A local file may be meant, and taking the other string for its content would be silent.
         raise TypeError(_LOCAL_PATH)
-    if isinstance(first, str) and isinstance(second, str) and _may_name_a_file(first, second):
+    if _is_path(first) and isinstance(second, str) and _names_a_local_file(first, second):
         raise TypeError(_LOCAL_PATH)
     if _is_path(first):
         return first, second
@@ -48,20 +48,14 @@ _LOCAL_PATH = (
 )
 
 
-def _may_name_a_file(path: str, data: str) -> bool:
-    """Whether one of two strings is a local file, or the second one a path, rather than a text."""
-    if not data or len(data) > _LONGEST_NAME or any(mark in data for mark in "\n\0"):
-        return False
-    if data.startswith(("/", "~/", "./", "../")) and " " not in data:
-        return True
-    if not _has_suffix(data) or " " in data:
-        return False
-    return data == path or not _has_suffix(path) or os.path.isfile(data)
+def _names_a_local_file(path: str | os.PathLike[str], text: str) -> bool:
+    """Whether the text is the path of a file here, or that of its copy, as `cp` takes the two."""
+    is_path = text.startswith(("/", "~/", "./", "../"))
+    return _is_local_file(text) or (is_path and _is_local_file(os.fspath(path)))
 
 
-def _has_suffix(name: str) -> bool:
-    suffix = os.path.splitext(name)[1][1:]
-    return 0 < len(suffix) <= 5 and suffix.isalnum() and not suffix.isdigit()
+def _is_local_file(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_NAME and os.path.isfile(os.path.expanduser(name))
 
 
 def local_files(local: Any, path: Any) -> Iterator[tuple[str, str, int]]:

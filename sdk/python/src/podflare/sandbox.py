@@ -330,8 +330,9 @@ class Sandbox:
     def upload(self, path: Path | Data, data: Data | Path, *, mode: int | str | None = None) -> int:
         """Creates or replaces a file, like `files.write`; path and data in either order.
 
-        Of two strings the first is the path, then comes the text. A string that names a file of
-        this machine is refused as data: see `upload_from`. Returns the number of bytes.
+        Of two strings the first is the path, then comes the text. A text that names a file of this
+        machine, or a path next to the name of one, is refused, since the file is likely meant: see
+        `upload_from`; as bytes it is stored. Returns the number of bytes.
 
         >>> from podflare import Sandbox
         >>> with Sandbox() as sb:
