@@ -7,6 +7,10 @@ import java.util.NoSuchElementException;
 import java.util.Objects;
 import java.util.Spliterator;
 import java.util.Spliterators;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.jspecify.annotations.Nullable;
@@ -23,6 +27,9 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
    */
   static final Duration LONGEST_SILENCE = Duration.ofSeconds(45);
 
+  /** How long the interrupt of code that nobody waits for any more may keep its caller. */
+  static final Duration LONGEST_INTERRUPT = Duration.ofSeconds(5);
+
   private static final int FIRST_BUFFER_BYTES = 8 * 1024;
 
   /** A line is one event, of at most 2 MiB from a sound server; this bounds a broken one. */
@@ -32,7 +39,7 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
   private final @Nullable Exec exec;
   private final boolean takesAlong;
   private final Duration silence;
-  private Answer answer;
+  private volatile Answer answer; // Another thread may close it.
   private byte[] buffer = new byte[FIRST_BUFFER_BYTES];
   private int start;
   private int end;
@@ -103,14 +110,22 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
     }
   }
 
+  boolean isClosed() {
+    return isClosed;
+  }
+
   private void stopTheCode() {
     if (exec == null || !takesAlong) {
       return;
     }
-    boolean wasInterrupted = Thread.interrupted(); // Else the call would not be made.
+    CompletableFuture<Void> stopping =
+        CompletableFuture.runAsync(exec::interrupt, Threads.BLOCKING);
+    boolean wasInterrupted = Thread.interrupted(); // Else it would not be waited for.
     try {
-      exec.interrupt();
-    } catch (PodflareException unreached) {
+      stopping.get(LONGEST_INTERRUPT.toMillis(), TimeUnit.MILLISECONDS);
+    } catch (InterruptedException again) {
+      wasInterrupted = true;
+    } catch (ExecutionException | TimeoutException unreached) {
       // Whoever stops listening has a reason of its own, which matters more.
     } finally {
       if (wasInterrupted) {
@@ -200,27 +215,38 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
     if (isClosed) {
       throw Failures.closedMeanwhile("the stream", broken);
     }
-    if (exec == null || (failures >= transport.retries() && !stillRuns(exec))) {
-      isClosed = true;
-      throw outcomeUnknown(broken);
+    while (exec != null && (failures < transport.retries() || stillRuns(exec))) {
+      transport.pause(failures);
+      failures++;
+      try {
+        goOn(exec.open(nextSeq), broken);
+        return;
+      } catch (ConnectionException | CapacityException refused) {
+        if (refused.hasCode("interrupted") || refused.hasCode("closed")) {
+          throw refused;
+        }
+        // Else the server is not back yet.
+      } catch (PodflareException refused) {
+        // The sandbox is gone, or this server does not keep execs: nobody knows how it ended.
+        isClosed = true;
+        PodflareException unknown = outcomeUnknown(broken);
+        unknown.addSuppressed(refused);
+        throw unknown;
+      }
     }
-    transport.pause(failures);
-    failures++;
+    isClosed = true;
+    throw outcomeUnknown(broken);
+  }
+
+  private void goOn(Answer anew, PodflareException broken) {
+    answer = anew;
     start = 0;
     end = 0;
     scanned = 0;
-    try {
-      answer = exec.open(nextSeq);
-      listen();
-    } catch (NotFoundException gone) {
-      // The sandbox is gone, or this server does not keep execs: nobody knows how it ended.
-      isClosed = true;
-      throw outcomeUnknown(broken);
-    } catch (ConnectionException again) {
-      if (failures >= transport.retries()) {
-        isClosed = true;
-        throw outcomeUnknown(again);
-      }
+    listen();
+    if (isClosed) { // By another thread, which has closed the answer before this one.
+      answer.close();
+      throw Failures.closedMeanwhile("the stream", broken);
     }
   }
 

@@ -15,10 +15,7 @@ import org.jspecify.annotations.Nullable;
 /** Files of this machine on their way to a sandbox. */
 final class LocalFiles {
   private static final int LONGEST_NAME = 1024;
-  private static final Pattern NO_NAME = Pattern.compile("[\\n\\x00 ]");
-  private static final Pattern PATH = Pattern.compile("(/|~/|\\./|\\.\\./).*");
-  private static final Pattern SUFFIX =
-      Pattern.compile(".*[^/.]\\.(?=[^.]*[A-Za-z])[A-Za-z0-9]{1,5}");
+  private static final Pattern PATH = Pattern.compile("(?s)(/|~/|\\./|\\.\\./).*");
 
   private LocalFiles() {}
 
@@ -70,9 +67,9 @@ final class LocalFiles {
     }
   }
 
-  /** Refuses a text that was likely meant as the path of a local file. */
+  /** Refuses a text that is the path of a file here, or that of its copy, as cp takes the two. */
   static void requireText(String path, String text) {
-    if (mayNameAFile(path, text)) {
+    if (isFile(text) || (PATH.matcher(text).matches() && isFile(path))) {
       throw new IllegalArgumentException(
           "upload takes a path in the sandbox and the data itself, and this looks like the path of"
               + " a local file: sandbox.uploadFrom(local, path) copies one; to store a text that"
@@ -80,20 +77,13 @@ final class LocalFiles {
     }
   }
 
-  private static boolean mayNameAFile(String path, String text) {
-    if (text.isEmpty() || text.length() > LONGEST_NAME || NO_NAME.matcher(text).find()) {
+  private static boolean isFile(String name) {
+    if (name.length() > LONGEST_NAME) {
       return false;
     }
-    if (PATH.matcher(text).matches()) {
-      return true;
-    }
-    return SUFFIX.matcher(text).matches()
-        && (text.equals(path) || !SUFFIX.matcher(path).matches() || isThere(text));
-  }
-
-  private static boolean isThere(String name) {
     try {
-      return Files.exists(Path.of(name));
+      String home = System.getProperty("user.home");
+      return Files.isRegularFile(Path.of(name.startsWith("~/") ? home + name.substring(1) : name));
     } catch (InvalidPathException none) {
       return false;
     }

@@ -5,7 +5,6 @@ import java.io.OutputStream;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Flow;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -95,12 +94,15 @@ public final class Sandbox implements AutoCloseable {
     return run(command, ExecOptions.bash());
   }
 
-  /** {@link #run(String)} on another thread. Cancelling the future interrupts the code. */
+  /**
+   * {@link #run(String)} on another thread. Cancelling the future interrupts the code, and so does
+   * completing it in any other way before the code has ended, such as by {@code orTimeout}.
+   */
   public CompletableFuture<ExecResult> runAsync(String code) {
     return runAsync(code, ExecOptions.python());
   }
 
-  /** {@link #run(String, ExecOptions)} on another thread. */
+  /** {@link #run(String, ExecOptions)} on another thread, see {@link #runAsync(String)}. */
   public CompletableFuture<ExecResult> runAsync(String code, ExecOptions options) {
     AtomicReference<@Nullable EventReader> running = new AtomicReference<>();
     AtomicBoolean isLeft = new AtomicBoolean();
@@ -116,12 +118,11 @@ public final class Sandbox implements AutoCloseable {
         });
     var unused =
         result.whenComplete((done, failure) -> {
-          if (failure instanceof CancellationException) {
-            isLeft.set(true);
-            EventReader left = running.get();
-            if (left != null) {
-              left.close();
-            }
+          isLeft.set(true);
+          EventReader left = running.get();
+          if (left != null && !left.isClosed()) {
+            // Not here: this may be a thread that must not wait, and the client's may all be taken.
+            Threads.BLOCKING.execute(left::close);
           }
         });
     return result;
@@ -333,8 +334,9 @@ public final class Sandbox implements AutoCloseable {
   /**
    * Creates or replaces a file with this text in UTF-8; answers how many bytes that is.
    *
-   * @throws IllegalArgumentException the text looks like the path of a local file, see {@link
-   *     #uploadFrom}; one that is a text all the same goes as bytes
+   * @throws IllegalArgumentException the text names a file of this machine, or is a path next to
+   *     the name of one, so that the file is likely meant, see {@link #uploadFrom}; one that is a
+   *     text all the same goes as bytes
    */
   public long upload(String path, String text) {
     LocalFiles.requireText(path, text);

@@ -333,18 +333,11 @@ class RunTest {
                           assertThat(Thread.interrupted()).isTrue();
                           assertThat(e.code()).contains("interrupted");
                         }),
-            sb -> {
-              CountDownLatch heard = new CountDownLatch(1);
-              CompletableFuture<ExecResult> result =
-                  sb.runAsync(
-                      "code", ExecOptions.builder().onStdout(text -> heard.countDown()).build());
-              try {
-                assertThat(heard.await(60, TimeUnit.SECONDS)).isTrue();
-              } catch (InterruptedException e) {
-                throw new AssertionError(e);
-              }
-              result.cancel(true);
-            });
+            sb -> begun(sb).cancel(true),
+            sb -> begun(sb).complete(null),
+            sb -> begun(sb).completeExceptionally(new IllegalStateException("mine")),
+            sb -> begun(sb).orTimeout(1, TimeUnit.MILLISECONDS),
+            sb -> begun(sb).completeOnTimeout(null, 1, TimeUnit.MILLISECONDS));
     for (Consumer<Sandbox> way : ways) {
       CountDownLatch interrupted = new CountDownLatch(1);
       try (ScriptedServer server = running(interrupted);
@@ -353,6 +346,54 @@ class RunTest {
         way.accept(sb);
         assertInterruptedOnce(server, interrupted);
       }
+    }
+  }
+
+  /** Code on another thread that has said its first word. */
+  private static CompletableFuture<ExecResult> begun(Sandbox sb) {
+    CountDownLatch heard = new CountDownLatch(1);
+    CompletableFuture<ExecResult> result =
+        sb.runAsync("code", ExecOptions.builder().onStdout(text -> heard.countDown()).build());
+    try {
+      assertThat(heard.await(60, TimeUnit.SECONDS)).isTrue();
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+    return result;
+  }
+
+  @Test
+  @Timeout(120)
+  void anInterruptThatIsNotAnsweredKeepsNobodyForLong() throws Exception {
+    Semaphore asked = new Semaphore(0);
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.target().endsWith("/interrupt")) {
+                asked.release();
+                reply.awaitClientsEnd();
+              } else if (request.target().endsWith("/exec")) {
+                reply.send(streamHead());
+                reply.chunk(stdout(0, "a"));
+                reply.awaitClientsEnd();
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      long began = System.nanoTime();
+      try (Stream<Event> events = sb.stream("code")) {
+        assertThat(events.findFirst()).isPresent();
+      }
+      assertThat(Duration.ofNanos(System.nanoTime() - began))
+          .isBetween(EventReader.LONGEST_INTERRUPT, Duration.ofSeconds(60));
+
+      CompletableFuture<ExecResult> result = begun(sb);
+      long left = System.nanoTime();
+      result.cancel(true);
+      assertThat(Duration.ofNanos(System.nanoTime() - left))
+          .isLessThan(EventReader.LONGEST_INTERRUPT);
+      assertThat(asked.tryAcquire(2, 60, TimeUnit.SECONDS)).isTrue();
     }
   }
 
@@ -405,12 +446,6 @@ class RunTest {
   @Timeout(120)
   void aRelayThatCutsEverySilenceDoesNotEndCodeThatRuns() throws Exception {
     AtomicInteger cuts = new AtomicInteger();
-    String info =
-        "{\"id\":\""
-            + EXEC
-            + "\",\"language\":\"python\",\"background\":false,\"state\":\"running\","
-            + "\"code\":\"x\",\"created_at\":1,\"started_at\":2,\"ended_at\":null,"
-            + "\"exit_code\":null,\"reason\":null,\"events\":0,\"first_seq\":0}";
     try (ScriptedServer server =
             new ScriptedServer((request, reply) -> {
               if (request.target().endsWith("/exec") || request.target().contains("/stream")) {
@@ -421,7 +456,7 @@ class RunTest {
                   reply.events(stdout(0, "done"), exit(1, 0));
                 }
               } else if (request.target().endsWith("/execs/" + EXEC)) {
-                reply.json(200, info);
+                reply.json(200, running());
               } else {
                 createdOrClosed(request, reply);
               }
@@ -429,6 +464,46 @@ class RunTest {
         Client client = server.client();
         Sandbox sb = client.create()) {
       assertThat(sb.run("code").stdout()).isEqualTo("done");
+    }
+  }
+
+  /** What a server says of an exec that has not ended. */
+  private static String running() {
+    return "{\"id\":\""
+        + EXEC
+        + "\",\"language\":\"python\",\"background\":false,\"state\":\"running\","
+        + "\"code\":\"x\",\"created_at\":1,\"started_at\":2,\"ended_at\":null,"
+        + "\"exit_code\":null,\"reason\":null,\"events\":0,\"first_seq\":0}";
+  }
+
+  @Test
+  @Timeout(120)
+  void codeThatRunsIsGoneBackToHoweverOftenThatFails() throws Exception {
+    AtomicInteger attachments = new AtomicInteger();
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.target().endsWith("/exec")) {
+                reply.send(streamHead());
+                reply.drop();
+              } else if (request.target().contains("/stream")) {
+                int attempt = attachments.getAndIncrement();
+                if (attempt >= 8) {
+                  reply.events(stdout(0, "done"), exit(1, 0));
+                } else if (attempt % 2 == 0) {
+                  reply.json(503, "{\"error\":\"full\",\"code\":\"host_full\"}");
+                } else {
+                  reply.drop();
+                }
+              } else if (request.target().endsWith("/execs/" + EXEC)) {
+                reply.json(200, running());
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
+        Client client = server.client();
+        Sandbox sb = client.create()) {
+      assertThat(sb.run("code").stdout()).isEqualTo("done");
+      assertThat(execs(server)).hasSize(1);
     }
   }
 
@@ -449,19 +524,52 @@ class RunTest {
   }
 
   @Test
-  void aPathAsTextAndACommandAsAnExecsIdAreRefused() throws Exception {
-    try (ScriptedServer server = serving(exit(0, 0));
+  void aLocalPathAsTextAndACommandAsAnExecsIdAreRefused(@TempDir Path folder) throws Exception {
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> {
+              if (request.method().equals("PUT")) {
+                reply.json(200, "{\"path\":\"/root/x\",\"size\":3}");
+              } else {
+                createdOrClosed(request, reply);
+              }
+            });
         Client client = server.client();
         Sandbox sb = client.create()) {
-      for (String text : List.of("/home/me/data.csv", "~/data.csv", "./data.csv", "data.csv")) {
-        assertThatThrownBy(() -> sb.upload("data.csv", text))
+      Path here = Files.writeString(folder.resolve("data.csv"), "a,b");
+      String local = here.toString();
+      for (List<String> words :
+          List.of(
+              List.of("data.csv", local),
+              List.of("/root/data.csv", local),
+              List.of(local, local),
+              List.of(local, "/root/data.csv"),
+              List.of(local, "~/data.csv"),
+              List.of(local, "./data.csv"))) {
+        assertThatThrownBy(() -> sb.upload(words.get(0), words.get(1)))
+            .as(words.toString())
             .isInstanceOf(IllegalArgumentException.class)
             .hasMessageContaining("uploadFrom");
       }
+      for (List<String> words :
+          List.of(
+              List.of("/etc/hostname", "box.local"),
+              List.of("Procfile", "web.py"),
+              List.of("/root/target.txt", "/usr/local/bin"),
+              List.of("next", "/home/me/none.csv"),
+              List.of("next", "~/none.csv"),
+              List.of("next", folder.toString()),
+              List.of("none.csv", "none.csv"),
+              List.of("f", ""),
+              List.of("f", "a b.txt"))) {
+        sb.upload(words.get(0), words.get(1));
+        assertThat(server.requests().get(server.requests().size() - 1).body())
+            .isEqualTo(words.get(1));
+      }
+      int before = server.requests().size();
       assertThatThrownBy(() -> sb.attach("ls -la"))
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageContaining("bash(command)");
-      assertThat(server.requests()).hasSize(1);
+      assertThat(server.requests()).hasSize(before);
     }
   }
 
