@@ -292,6 +292,31 @@ class LeavingTest(ExecsCase):
                 self.in_async(use)
                 self.assert_interrupted_once()
 
+    def test_a_server_that_does_not_answer_the_interrupt_keeps_nobody_for_long(self) -> None:
+        never = threading.Event()
+
+        def script(request):
+            if request.target.endswith("/interrupt"):
+                never.wait(60)
+                return answer(204)
+            return self.running()
+
+        async def leave(sb):
+            with self.assertRaises(KeyError):
+                await sb.run_code("x", on_stdout=mock.Mock(side_effect=KeyError))
+
+        self.server = self.serve(script)
+        self.addCleanup(self.interrupted.set)  # After it, so that it is done before its end.
+        self.addCleanup(never.set)
+        for name in ("podflare.stream", "podflare.aio.execs"):
+            self.enterContext310(mock.patch(f"{name}.INTERRUPT_SECONDS", 0.2))
+        began = time.monotonic()
+        with self.assertRaises(KeyboardInterrupt):
+            self.sandbox().run_code("x", on_stdout=mock.Mock(side_effect=KeyboardInterrupt))
+        self.in_async(leave)
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertEqual(self.server.targets().count(INTERRUPT), 2)
+
     def test_code_that_was_to_be_left_running_is(self) -> None:
         async def leave(sb):
             events = sb.run_code_stream("x", detach=True)

@@ -7,7 +7,7 @@ import time
 
 from ._events import EventDecoder
 from ._failures import closed_meanwhile, outcome_unknown
-from .client import RETRY_PAUSES, SILENCE_SECONDS
+from .client import INTERRUPT_SECONDS, RETRY_PAUSES, SILENCE_SECONDS
 from .errors import CapacityError, ConnectionError, PodflareError, ServerError, TimeoutError
 
 TYPE_CHECKING = False
@@ -71,7 +71,8 @@ class EventStream:
         """Stops listening.
 
         Code of `run_code_stream` that has not ended is interrupted, unless it was started with
-        `detach=True`; its variables stay. A stream of `attach` or `Exec.stream` lets it run.
+        `detach=True`; its variables stay. A server that does not answer is waited for 5 s. A stream
+        of `attach` or `Exec.stream` lets it run.
         """
         was_open, self._closed = not self._closed, True
         self._ready.clear()
@@ -79,8 +80,8 @@ class EventStream:
             self._answer.finish()
             return
         self._answer.close()
-        if was_open:
-            self._stop()
+        if was_open and self._interrupt is not None:
+            self._stop_in_time()
 
     def __enter__(self) -> EventStream:
         return self
@@ -99,6 +100,16 @@ class EventStream:
                 threading.Thread(target=self._stop, daemon=True).start()
             except RuntimeError:
                 pass  # The interpreter is ending: no thread can be started any more.
+
+    def _stop_in_time(self) -> None:
+        """Stops the code, and keeps its caller, who may have pressed Ctrl-C, for seconds only."""
+        stopping = threading.Thread(target=self._stop, daemon=True)
+        try:
+            stopping.start()
+        except RuntimeError:  # The interpreter is ending: no thread can be started any more.
+            self._stop()
+        else:
+            stopping.join(INTERRUPT_SECONDS)
 
     def _stop(self) -> None:
         if self._interrupt is not None and self.exec_id is not None:
