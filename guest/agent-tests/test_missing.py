@@ -56,6 +56,15 @@ class WhatIsAdvised(unittest.TestCase):
                 self.assertIsNone(missing.advise(name))
 
     def test_a_name_that_only_resembles_one_of_python_is_another(self) -> None:
+        for module, distribution in [
+                ("typer", "typer"), ("cupy", "cupy"), ("bson", "pymongo"), ("hjson", "hjson"),
+                ("glom", "glom"), ("tokenizer", "tokenizer"), ("selector", "selector"),
+                ("simpy", "simpy"), ("timm", "timm"), ("xarray", "xarray")]:
+            with self.subTest(module):
+                self.assertEqual(self.distribution(module), distribution)
+        advice = missing.advise("jsno")
+        assert advice is not None
+        self.assertIn("`pip install jsno`", advice.text)
         for module in ("pickle5", "regex", "simplejson", "contextlib2", "rich_argparse"):
             with self.subTest(module):
                 advice = missing.advise(module)
@@ -168,21 +177,33 @@ class HintsAtExceptions(AgentTest):
 
 
 class ImportsOfACell(unittest.TestCase):
-    def test_top_level_imports_in_their_order(self) -> None:
-        self.assertEqual(
-            auto_install.imported(
-                "import a, b.c as d\nfrom e.f import g\nimport a\nfrom . import x\n"
-                "try:\n  import maybe\nexcept ImportError: pass\nif 0:\n  import never\n"),
-            ["a", "b.c", "e.f"])
+    def test_the_first_imports_in_their_order(self) -> None:
+        for source, names in [
+                ("import a, b.c as d\nfrom e.f import g\nimport a\nfrom . import x\n"
+                 "try:\n  import maybe\nexcept ImportError: pass\nif 0:\n  import never\n",
+                 ["a", "b.c", "e.f"]),
+                ("# note\n'Text.'\nimport a; import b\n", ["a", "b"]),
+                ("from a import (\n    b,\n    c)\n!ls\nimport d", ["a"]),
+                ("  import a\n  x = 1", ["a"]), (">>> import a\n>>> a.b\n1", ["a"]),
+                ("import a\nawait a.b()", ["a"])]:
+            with self.subTest(source):
+                self.assertEqual(auto_install.imported_first(source), names)
 
-    def test_also_between_lines_for_the_shell(self) -> None:
-        self.assertEqual(
-            auto_install.imported("!ls\nimport a, b as c\nfrom d.e import f\n  import g\n"),
-            ["a", "b", "d.e"])
+    def test_what_comes_after_anything_else_may_be_made_by_it(self) -> None:
+        for source in (
+                "import sys; sys.path.insert(0, 'lib')\nimport mine",
+                "open('mine.py', 'w').write('x = 1')\nimport mine",
+                "!pip install mine\nimport mine", "%cd lib\nimport mine",
+                'x = """\nimport mine\n"""\n!ls', "'a'; 'b'\nimport mine"):
+            with self.subTest(source):
+                self.assertNotIn("mine", auto_install.imported_first(source))
 
     def test_what_is_no_python_imports_nothing(self) -> None:
-        for source in ("", "1 +", "import", "\0", "from . import x\n!ls"):
-            self.assertEqual(auto_install.imported(source), [])
+        for source in (
+                "", "1 +", "import", "\0", "from . import x\n!ls", "%%writefile a.py\nimport a",
+                "# note\n%%bash\nimport a", "%%time\nimport a", "import a\nx = = 1"):
+            with self.subTest(source):
+                self.assertEqual(auto_install.imported_first(source), [])
 
 
 class AutoInstall(AgentTest):
@@ -212,10 +233,17 @@ class AutoInstall(AgentTest):
 
     def test_what_a_cell_imports_is_there_before_it_runs(self) -> None:
         outcome = self.host.run(
-            "count = globals().get('count', 0) + 1\nimport early_one\nearly_one.x, count")
+            "import early_one\ncount = globals().get('count', 0) + 1\nearly_one.x, count")
         self.assertEqual(outcome.value, "(7, 1)", outcome.stderr)
         self.assertRegex(
             outcome.stderr, r"\A\[auto_install: installed early-one \(pip, \d+ s\)\]\n\Z")
+
+    def test_a_file_that_the_cell_writes_itself_is_not_looked_for_elsewhere(self) -> None:
+        outcome = self.host.run(
+            "open('written_here.py', 'w').write('x = 1')\nimport written_here\nwritten_here.x")
+        self.assertEqual((outcome.value, outcome.stderr), ("1", ""))
+        outcome = self.host.run("%%writefile other_here.py\nimport not_yet_there")
+        self.assertEqual(outcome.stderr, "")
 
     def test_what_is_missed_later_runs_the_cell_again_and_says_so(self) -> None:
         outcome = self.host.run(

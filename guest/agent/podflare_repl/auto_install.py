@@ -1,21 +1,21 @@
 """Installs what a cell imports and is not there, if the sandbox was made so (`auto_install`).
 
-What stands in the cell's own top-level imports is installed before the cell runs, so that nothing
-of it runs twice. Only what turns out to be missing while it runs, imported in a function or behind
-a condition, is installed then, and the cell is run again from its beginning. Both are said on
-stderr.
+What a cell imports before it does anything else is installed before it runs, so that nothing of it
+runs twice. An import further down may be of a file that the cell itself writes, or be behind a
+condition. So what turns out to be missing while the cell runs is installed then, and the cell is
+run again from its beginning. Both are said on stderr.
 """
 
 from __future__ import annotations
 
 import ast
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from time import monotonic
 
 from podflare_repl import missing, reach
+from podflare_repl.cells import Compiler
 from podflare_repl.imports import look_anew
 from podflare_repl.streams import write_error
 
@@ -25,9 +25,6 @@ VARIABLE = "PODFLARE_AUTO_INSTALL"
 _MAX_PACKAGES = 8
 _MAX_ROUNDS = 3
 _PATIENCE = 180.0
-
-_IMPORT = re.compile(r"(?m)^(?:import[ \t]+([\w., \t]+)|from[ \t]+([\w.]+)[ \t]+import\b)")
-_ALIAS = re.compile(r"[ \t]+as[ \t]+\w+")
 
 
 def run(cell: Callable[[str], None], source: str) -> None:
@@ -46,7 +43,7 @@ class _Installing:
         self._tried: set[str] = set()
 
     def run(self, cell: Callable[[str], None], source: str) -> None:
-        for name in imported(source):
+        for name in imported_first(source):
             module = missing.looked_for(name)
             if not missing.is_there(module):
                 self._install(module, "")
@@ -94,9 +91,8 @@ def _is_of_cell(error: ModuleNotFoundError) -> bool:
     return last.startswith("<cell")
 
 
-def imported(source: str) -> list[str]:
-    """The modules that a cell imports at its top level, in their order. What it imports in a `try`
-    or an `if` may be missing on purpose."""
+def imported_first(source: str) -> list[str]:
+    """The modules that a cell imports before it does anything else, in their order."""
     names: list[str] = []
     for name in _names(source):
         if name not in names:
@@ -106,19 +102,21 @@ def imported(source: str) -> list[str]:
 
 def _names(source: str) -> Iterator[str]:
     try:
-        body = ast.parse(source).body
+        body = ast.parse(Compiler().as_python(source)).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        # Lines for the shell among them, which are looked at later, or no Python at all.
-        for names, parent in _IMPORT.findall(source):
-            yield from (name.strip() for name in _ALIAS.sub("", names).split(",") if name.strip())
-            if parent and not parent.startswith("."):
-                yield parent
-        return
-    for statement in body:
+        return  # it will not run
+    for at, statement in enumerate(body):
         if isinstance(statement, ast.Import):
             yield from (alias.name for alias in statement.names)
-        elif isinstance(statement, ast.ImportFrom) and not statement.level and statement.module:
-            yield statement.module
+        elif isinstance(statement, ast.ImportFrom):
+            if not statement.level and statement.module:
+                yield statement.module
+        elif at or not _is_text(statement):
+            return
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def _pip(distribution: str, patience: float) -> str | None:

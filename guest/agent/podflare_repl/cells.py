@@ -115,7 +115,10 @@ class Compiler:
         return self._compile_tree(tree, source, name)
 
     def as_python(self, source: str) -> str:
-        """The same with calls in the place of magics, for code that is not run as a cell is."""
+        """A cell's text with calls in the place of its magics, for what takes only Python."""
+        source = dedent(source)
+        if _PROMPTED.match(source):
+            source = without_prompts(source)
         return self._read(source, self.name)[0]
 
     def _parse(self, source: str, name: str) -> ast.Module:

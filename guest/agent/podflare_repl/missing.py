@@ -63,9 +63,11 @@ def advise(name: str) -> Advice | None:
         if looked_for(name) == top and is_there(top):
             return None  # another version of what is installed, or a slip
     if top not in pypi_names.CALLED:
-        meant = _meant(top)
+        meant = None if top in pypi_names.RESEMBLING else _meant(top)
         if meant is not None:
-            return Advice(f"Hint: did you mean {meant}? It is there.", None)
+            return Advice(
+                f"Hint: did you mean {meant}? It is there. A package that is called {top} on PyPI is"
+                f" brought by `pip install {pypi_names.of(top)}`.", None)
         file = _own_file(top)
         if file is not None:
             return Advice(

@@ -14,9 +14,11 @@ CALLED = {
     "OpenSSL": "pyOpenSSL",
     "PIL": "pillow",
     "PyPDF2": "PyPDF2",
+    "Xlib": "python-xlib",
     "absl": "absl-py",
     "attr": "attrs",
     "bs4": "beautifulsoup4",
+    "bson": "pymongo",
     "cairo": "pycairo",
     "community": "python-louvain",
     "cpuinfo": "py-cpuinfo",
@@ -80,11 +82,13 @@ CALLED = {
     "snappy": "python-snappy",
     "socks": "PySocks",
     "speech_recognition": "SpeechRecognition",
+    "stan": "pystan",
     "surprise": "scikit-surprise",
     "tables": "tables",
     "telegram": "python-telegram-bot",
     "tlz": "toolz",
     "ujson": "ujson",
+    "ulid": "python-ulid",
     "umap": "umap-learn",
     "usb": "pyusb",
     "websocket": "websocket-client",
@@ -94,6 +98,16 @@ CALLED = {
     "z3": "z3-solver",
     "zmq": "pyzmq",
 }
+
+# Packages of their own, though they are a letter away from what is there: no slips.
+RESEMBLING = frozenset((
+    "aenum", "asgiref", "bcrypt", "cson", "cuid", "cupy", "dateutils", "dlib", "emails", "geoopt",
+    "geotext", "glom", "grequests", "hickle", "hjson", "hvac", "icalendar", "ijson", "ipytest",
+    "jdatetime", "jsons", "larray", "lime", "locate", "locket", "mcap", "mgzip", "mocket", "ntplib",
+    "oyaml", "path", "pdoc", "pgzip", "pipe", "polib", "pqdm", "pyaml", "pydot", "rarfile",
+    "retworkx", "scapy", "scipp", "selector", "simpy", "siwe", "timm", "tokenizer", "trame",
+    "typer", "uarray", "weave", "xarray", "xattr", "xdoctest", "yaql", "yarl",
+))
 
 # What was a part of Python, or is one of another version or system: {module: what to use}.
 GONE = {
