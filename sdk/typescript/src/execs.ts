@@ -5,7 +5,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { get, post, query, sandbox as sandboxPath, part } from "./calls.js";
 import { badAnswer } from "./client.js";
 import type { CallOptions, Client } from "./client.js";
-import { ConnectionError, InvalidRequestError, NotFoundError, TimeoutError } from "./errors.js";
+import {
+  CapacityError,
+  ConnectionError,
+  InvalidRequestError,
+  NotFoundError,
+  TimeoutError,
+} from "./errors.js";
 import { EventDecoder, Transcript, tell } from "./events.js";
 import type { Listeners } from "./events.js";
 import { closedMeanwhile, outcomeUnknown } from "./failures.js";
@@ -57,10 +63,14 @@ export interface Owner {
   readonly traceparent: string | undefined;
 }
 
-// A connection that breaks again and again without a line in between is worth it only as long as
-// the server says that the code still runs.
-const MOST_FRUITLESS = 5;
-const FRUITLESS_PAUSE_MS = 1_000;
+/**
+ * How long to wait before each further try of a stream that lost its connection and told nothing
+ * since: a server that is restarted is back within seconds. After the last one it is worth it only as
+ * long as the server says that the code still runs.
+ */
+export const RESUME = { pausesMs: [0, 50, 250, 1_000, 3_000] };
+/** How long the interrupt of code that nobody waits for any more may keep its caller. */
+export const INTERRUPT = { longestMs: 5_000 };
 /**
  * A server sends a blank line after 15 s in which an exec's stream was silent. After three of them
  * that did not come the peer is dead, whatever the connection looks like.
@@ -154,7 +164,7 @@ export class ExecStream implements AsyncIterableIterator<Event>, AsyncDisposable
       await answer?.finish();
     } else if (this.#takesAlong) {
       answer?.close();
-      await this.#stopTheCode();
+      await atMost(INTERRUPT.longestMs, this.#stopTheCode());
     } else if (answer === undefined) {
       void this.#opening?.then((late) => late.close(), () => {});
     } else {
@@ -215,35 +225,48 @@ export class ExecStream implements AsyncIterableIterator<Event>, AsyncDisposable
   /** Goes on where the broken connection was. */
   async #resume(broken: ConnectionError | TimeoutError): Promise<void> {
     this.#answer?.close();
-    if (
-      this.#execId === undefined ||
-      (++this.#fruitless > MOST_FRUITLESS && !(await this.#stillRuns(this.#execId)))
+    const id = this.#execId;
+    while (
+      id !== undefined &&
+      !this.#closed &&
+      (this.#fruitless < RESUME.pausesMs.length || (await this.#stillRuns(id)))
     ) {
-      this.#closed = true;
-      throw broken.code === "outcome_unknown" ? broken : outcomeUnknown(broken);
-    }
-    try {
-      this.#answer = await this.#owner.client.send(
-        eventsFrom(this.#owner.id, this.#execId, this.#next),
-        { signal: this.#signal, traceparent: this.#owner.traceparent },
-      );
-      this.#listen(this.#answer);
+      let answer: Answer;
+      try {
+        await this.#unlessAborted(pause(RESUME.pausesMs[this.#fruitless++]));
+        answer = await this.#owner.client.send(
+          eventsFrom(this.#owner.id, id, this.#next),
+          { signal: this.#signal, traceparent: this.#owner.traceparent },
+        );
+      } catch (error) {
+        const isAborted = this.#signal?.aborted === true;
+        const isAway = error instanceof ConnectionError || error instanceof CapacityError;
+        if (isAway && !isAborted) continue; // The server is not back yet.
+        this.#closed = true;
+        if (isAborted) throw error;
+        throw outcomeUnknown(error instanceof NotFoundError ? broken : error);
+      }
+      if (this.#closed) {
+        answer.close();
+        break;
+      }
+      this.#answer = answer;
+      this.#listen(answer);
       this.#decoder = new EventDecoder();
-    } catch (error) {
-      this.#closed = true;
-      if (this.#signal?.aborted) throw error;
-      throw outcomeUnknown(error instanceof NotFoundError ? broken : error);
+      return;
     }
+    if (this.#closed) throw closedMeanwhile("the stream");
+    this.#closed = true;
+    throw broken.code === "outcome_unknown" ? broken : outcomeUnknown(broken);
   }
 
   /** Whether the server says so, for a relay that cuts every silence. */
   async #stillRuns(execId: string): Promise<boolean> {
     const target = sandboxPath(this.#owner.id, `/execs/${part(execId)}`);
     try {
-      await pause(FRUITLESS_PAUSE_MS);
       const { state } = await this.#owner.client.json(get(target), own(this.#owner, {}));
       if (state !== "running" && state !== "queued") return false;
-      this.#fruitless = MOST_FRUITLESS;
+      this.#fruitless = RESUME.pausesMs.length - 1;
       return true;
     } catch {
       return false; // What broke the stream matters more.
@@ -426,6 +449,16 @@ async function interruptExec(owner: Owner, id: string, options: CallOptions = {}
   const target = sandboxPath(owner.id, `/execs/${part(id)}/interrupt`);
   // Repeatable, as an interrupt of the sandbox is not: it can't hit another exec.
   await owner.client.json({ method: "POST", target, repeatable: true }, own(owner, options));
+}
+
+/** Waits for it, but not longer; it goes on then. */
+async function atMost(ms: number, waiting: Promise<void>): Promise<void> {
+  const over = new AbortController();
+  try {
+    await Promise.race([waiting, pause(ms, undefined, { signal: over.signal })]);
+  } finally {
+    over.abort();
+  }
 }
 
 function eventsFrom(sandboxId: string, execId: string, seq: number): ReturnType<typeof get> {

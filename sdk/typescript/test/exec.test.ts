@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { TestContext } from "node:test";
 
 import type { ServerResponse } from "node:http";
 
@@ -21,7 +22,7 @@ import {
   sandboxOn,
 } from "./support.js";
 import type { Asked } from "./support.js";
-import { SILENCE } from "../dist/execs.js";
+import { INTERRUPT as LEAVING, RESUME, SILENCE } from "../dist/execs.js";
 
 const EXECS = `/v1/sandboxes/${SANDBOX_ID}/execs`;
 const HEAD = { "X-Exec-Id": EXEC_ID };
@@ -190,7 +191,50 @@ test("a heartbeat keeps a silent stream, and a dead peer is left for another con
   assert.deepEqual(server.targets().slice(1), [`GET ${EXECS}/${EXEC_ID}/stream?from=0`]);
 });
 
+/** So that a test need not wait for a server that is restarted. */
+function hurry(t: TestContext): void {
+  const before = RESUME.pausesMs;
+  RESUME.pausesMs = [0, 0, 10];
+  t.after(() => (RESUME.pausesMs = before));
+}
+
+test("code that runs is gone back to, however often that fails", async (t) => {
+  hurry(t);
+  let tries = 0;
+  const { sandbox } = await sandboxOn(t, (asked, response) => {
+    if (asked.url.endsWith(`/execs/${EXEC_ID}`)) return json(response, { id: EXEC_ID, state: "running" });
+    if (asked.url.endsWith("/exec")) return breakAfter(response, [], HEAD);
+    if (++tries > 12) return events(response, [line("stdout", "done", 0), exitLine(0, 1)]);
+    if (tries % 2 === 0) return response.socket?.destroy();
+    return json(response, { error: "full", code: "host_full" }, 503);
+  });
+  assert.equal((await sandbox.runCode("x")).stdout, "done");
+});
+
+test("code that has ended is not gone back to for ever", async (t) => {
+  hurry(t);
+  const { sandbox } = await sandboxOn(t, (asked, response) => {
+    if (asked.url.endsWith(`/execs/${EXEC_ID}`)) return json(response, { id: EXEC_ID, state: "ended" });
+    return breakAfter(response, [], HEAD);
+  });
+  await assert.rejects(sandbox.runCode("x"), { code: "outcome_unknown" });
+});
+
+test("a server that does not answer the interrupt keeps nobody for long", async (t) => {
+  const before = LEAVING.longestMs;
+  LEAVING.longestMs = 100;
+  t.after(() => (LEAVING.longestMs = before));
+  const { sandbox, server } = await sandboxOn(t, (asked, response) =>
+    asked.url.endsWith("/interrupt") ? true : runs(asked, response),
+  );
+  const began = performance.now();
+  for await (const _ of sandbox.runCodeStream("x")) break;
+  assert(performance.now() - began < 30_000);
+  assert.deepEqual(server.targets().slice(1), [INTERRUPT]);
+});
+
 test("a relay that cuts every silence does not end code that runs", async (t) => {
+  hurry(t);
   let cuts = 0;
   const { sandbox } = await sandboxOn(t, (asked, response) => {
     if (asked.url.endsWith(`/execs/${EXEC_ID}`)) return json(response, { id: EXEC_ID, state: "running" });
