@@ -11,6 +11,7 @@ from .scripted_server import answer, events, exit_line, json_answer, line
 from .support import PodflareTestCase
 
 ONE = {"name": "mine", "base": "default", "version": 2, "state": "ready", "builtin": False}
+PACKAGES = {"python": "3.13.5", "python_packages": {"pandas": "2.2.3"}}
 
 
 class TemplateTest(PodflareTestCase):
@@ -33,12 +34,13 @@ class TemplateTest(PodflareTestCase):
 
     def test_they_are_listed(self) -> None:
         for found in self.use(
-            lambda request: json_answer({"templates": [ONE]}),
+            lambda request: json_answer({"templates": [ONE | PACKAGES]}),
             lambda client: Template.list(client=client),
             lambda client: AsyncTemplate.list(client=client),
         ):
             [one] = found
             self.assertEqual((one.name, one.version, one.builtin), ("mine", 2, False))
+            self.assertEqual((one.python, one.python_packages["pandas"]), ("3.13.5", "2.2.3"))
         self.assertEqual(self.request.target, "/v1/templates")
 
     def test_a_build_tells_its_output_as_it_comes(self) -> None:

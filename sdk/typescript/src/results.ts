@@ -246,6 +246,13 @@ export interface TemplateInfo {
   stale: boolean;
   createdAt: number | null;
   error: string | null;
+  /** The version of Python in it, like `3.13.5`; null for one that this key has built. */
+  python: string | null;
+  /**
+   * Version by name, as PyPI has both, of the main packages of Python in it; empty for one that this
+   * key has built, which may have installed others.
+   */
+  pythonPackages: Record<string, string>;
 }
 
 /**

@@ -275,13 +275,17 @@ test("a template's build that fails is thrown with all that it said", async (t) 
 });
 
 test("templates are listed and deleted", async (t) => {
+  const packages = { python: "3.13.5", python_packages: { "scikit_learn-x": "1.6.1" } };
   const server = await serve(t, (asked, response) =>
     asked.method === "DELETE"
       ? response.writeHead(204).end()
-      : json(response, { templates: [{ name: "mine", created_at: 5, stale: true }] }),
+      : json(response, { templates: [{ name: "mine", created_at: 5, stale: true, ...packages }] }),
   );
   const client = clientOf(t, server);
-  assert.deepEqual(await Template.list({ client }), [{ name: "mine", createdAt: 5, stale: true }]);
+  const [mine, ...others] = await Template.list({ client });
+  assert.deepEqual(others, []);
+  assert.deepEqual([mine?.name, mine?.createdAt, mine?.stale], ["mine", 5, true]);
+  assert.deepEqual([mine?.python, mine?.pythonPackages], ["3.13.5", packages.python_packages]);
   assert.equal((await Template.named("mine", { client }).info()).stale, true);
   await assert.rejects(Template.named("other", { client }).info(), NotFoundError);
   await Template.named("mine", { client }).delete();

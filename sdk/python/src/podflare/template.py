@@ -33,6 +33,9 @@ class Template(Record):
         stale: whether what it stands on has changed since: build it again.
         created_at: milliseconds since 1970, or None.
         error: why the last build failed, or None.
+        python: the version of Python in it, like `3.13.5`; None for one that this key has built.
+        python_packages: version by name, as PyPI has both, of the main packages of Python in it;
+            empty for one that this key has built, which may have installed others.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Template(Record):
     stale: bool
     created_at: int | None
     error: str | None
+    python: str | None
+    python_packages: dict[str, str]
 
     @classmethod
     def list(

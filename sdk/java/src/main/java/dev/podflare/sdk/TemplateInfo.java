@@ -1,6 +1,7 @@
 package dev.podflare.sdk;
 
 import java.time.Instant;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -14,6 +15,9 @@ import java.util.Optional;
  * @param stale whether its base has changed since it was built
  * @param createdAt when it was built
  * @param error why the build failed
+ * @param python the version of Python in it, like 3.13.5; empty for one that this key has built
+ * @param pythonPackages version by name, as PyPI has both, of the main packages of Python in it;
+ *     empty for one that this key has built, which may have installed others
  */
 public record TemplateInfo(
     String name,
@@ -23,7 +27,9 @@ public record TemplateInfo(
     boolean builtin,
     boolean stale,
     Optional<Instant> createdAt,
-    Optional<String> error) {
+    Optional<String> error,
+    Optional<String> python,
+    Map<String, String> pythonPackages) {
 
   /** How far a build has come. */
   public enum State {
@@ -46,6 +52,8 @@ public record TemplateInfo(
         fields.truth("builtin", false),
         fields.truth("stale", false),
         fields.optionalInstant("created_at"),
-        fields.optionalText("error"));
+        fields.optionalText("error"),
+        fields.optionalText("python"),
+        fields.textByName("python_packages"));
   }
 }

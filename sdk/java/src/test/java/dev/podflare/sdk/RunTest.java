@@ -14,6 +14,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Flow;
@@ -570,6 +571,26 @@ class RunTest {
           .isInstanceOf(InvalidRequestException.class)
           .hasMessageContaining("bash(command)");
       assertThat(server.requests()).hasSize(before);
+    }
+  }
+
+  @Test
+  void aTemplateSaysWhichPythonIsInIt() throws Exception {
+    String templates =
+        "{\"templates\":[{\"name\":\"default\",\"base\":null,\"version\":1,\"state\":\"ready\","
+            + "\"builtin\":true,\"stale\":false,\"created_at\":5,\"error\":null,"
+            + "\"python\":\"3.13.5\",\"python_packages\":{\"pandas\":\"2.2.3\"}},"
+            + "{\"name\":\"mine\",\"base\":\"default\",\"version\":1,\"state\":\"ready\","
+            + "\"builtin\":false,\"stale\":false,\"created_at\":5,\"error\":null,"
+            + "\"python\":null,\"python_packages\":{}}]}";
+    try (ScriptedServer server =
+            new ScriptedServer((request, reply) -> reply.json(200, templates));
+        Client client = server.client()) {
+      List<TemplateInfo> found = client.templates().list();
+      assertThat(found.get(0).python()).contains("3.13.5");
+      assertThat(found.get(0).pythonPackages()).containsExactly(Map.entry("pandas", "2.2.3"));
+      assertThat(found.get(1).python()).isEmpty();
+      assertThat(found.get(1).pythonPackages()).isEmpty();
     }
   }
 
