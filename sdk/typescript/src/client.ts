@@ -7,6 +7,8 @@ import type { Call } from "./calls.js";
 import { howToGetAKey, resolve } from "./config.js";
 import type { Settings } from "./config.js";
 import { ServerError, errorFromAnswer } from "./errors.js";
+import { refuseUnknown } from "./options.js";
+import type { Names } from "./options.js";
 import { Transport } from "./transport.js";
 import type { Answer } from "./transport.js";
 
@@ -29,6 +31,13 @@ export interface ClientOptions {
   timeoutSeconds?: number | null | undefined;
 }
 
+const CLIENT_OPTIONS: Names<ClientOptions> = {
+  host: true,
+  apiKey: true,
+  traceparent: true,
+  timeoutSeconds: true,
+};
+
 /** Which server a call without a sandbox goes to. */
 export interface ServerOptions {
   host?: string | undefined;
@@ -45,6 +54,10 @@ export interface CallOptions {
   traceparent?: string | undefined;
 }
 
+/** Their names, for the calls that take more than these. */
+export const SERVER_OPTIONS: Names<ServerOptions> = { host: true, apiKey: true, client: true };
+export const CALL_OPTIONS: Names<CallOptions> = { signal: true, traceparent: true };
+
 /**
  * Where the server is, the key, and the kept-alive connections. Sandboxes with the same
  * configuration share a client without being told; make one to set something for all of its own.
@@ -55,6 +68,7 @@ export class Client {
 
   /** Looks up the configuration; connects at the first call. */
   constructor(options: ClientOptions = {}) {
+    refuseUnknown("Client", options, CLIENT_OPTIONS);
     this.#settings = resolve(options);
     const seconds = options.timeoutSeconds;
     this.#transport = new Transport(
@@ -139,7 +153,9 @@ const shared = new Map<string, Client>();
  */
 export function clientFor(options: ServerOptions): Client {
   if (options.client !== undefined) return options.client;
-  const settings = resolve(options);
+  // By name: what else the call takes, such as a time limit of its own, is no setting of a client.
+  const given: ClientOptions = { host: options.host, apiKey: options.apiKey };
+  const settings = resolve(given);
   const key = JSON.stringify([settings.host, settings.apiKey, settings.traceparent]);
   let client = shared.get(key);
   if (client === undefined) {
@@ -148,7 +164,7 @@ export function clientFor(options: ServerOptions): Client {
       for (const one of shared.values()) one.close();
       shared.clear();
     }
-    client = new Client(options);
+    client = new Client(given);
     shared.set(key, client);
   }
   return client;

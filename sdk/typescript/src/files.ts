@@ -7,9 +7,12 @@ import { basename, join, resolve } from "node:path";
 import { bodyOf } from "./bodies.js";
 import type { Data } from "./bodies.js";
 import { get, pathQuery, sandbox as sandboxPath } from "./calls.js";
+import { CALL_OPTIONS } from "./client.js";
 import type { CallOptions } from "./client.js";
 import { own } from "./execs.js";
 import type { Owner } from "./execs.js";
+import { refuseUnknown } from "./options.js";
+import type { Names } from "./options.js";
 import type { FileEntry } from "./results.js";
 
 /** A local file on its way to a sandbox. */
@@ -44,6 +47,12 @@ export interface WriteOptions extends CallOptions {
   mode?: number | string | undefined;
 }
 
+/** How a file is removed. */
+type RemoveOptions = CallOptions & { recursive?: boolean | undefined };
+
+const WRITE_OPTIONS: Names<WriteOptions> = { ...CALL_OPTIONS, mode: true };
+const REMOVE_OPTIONS: Names<RemoveOptions> = { ...CALL_OPTIONS, recursive: true };
+
 /** The entries of a directory; `truncated` is true when there are more than the server lists. */
 export type FileList = FileEntry[] & { truncated: boolean };
 
@@ -61,6 +70,7 @@ export class Files {
 
   /** The entries of a directory, at most 10,000. */
   async list(path = ".", options: CallOptions = {}): Promise<FileList> {
+    refuseUnknown("files.list", options, CALL_OPTIONS);
     const target = sandboxPath(this.#owner.id, "/files/list") + pathQuery(path);
     const answer = await this.#owner.client.json(get(target), own(this.#owner, options));
     const entries = [...((answer["entries"] ?? []) as FileEntry[])];
@@ -69,6 +79,7 @@ export class Files {
 
   /** The whole file. For one that may not fit into memory see `stream` and `readTo`. */
   async read(path: string, options: CallOptions = {}): Promise<Uint8Array> {
+    refuseUnknown("files.read", options, CALL_OPTIONS);
     const answer = await this.#owner.client.send(this.#reading(path), own(this.#owner, options));
     const bytes = await answer.read();
     // A plain Uint8Array, not Node's Buffer: `slice` and comparisons differ between the two.
@@ -82,6 +93,7 @@ export class Files {
 
   /** The file piece by piece, in constant memory. Throws if it is cut off in the middle. */
   async *stream(path: string, options: CallOptions = {}): AsyncGenerator<Uint8Array> {
+    refuseUnknown("files.stream", options, CALL_OPTIONS);
     yield* await this.#owner.client.send(this.#reading(path), own(this.#owner, options));
   }
 
@@ -90,6 +102,7 @@ export class Files {
    * local path holds the old content or the whole new one, never a part.
    */
   async readTo(path: string, localPath: string, options: CallOptions = {}): Promise<number> {
+    refuseUnknown("files.readTo", options, CALL_OPTIONS);
     const there = await stat(localPath).catch(() => undefined);
     // A device or a pipe is written to: replacing /dev/null would break every program.
     const inPlace = there !== undefined && !there.isFile();
@@ -120,6 +133,7 @@ export class Files {
    * The file has its old content or the whole new one, never a part.
    */
   async write(path: string, data: Data, options: WriteOptions = {}): Promise<number> {
+    refuseUnknown("files.write", options, WRITE_OPTIONS);
     const body = bodyOf(data);
     const { mode } = options;
     const bits = typeof mode === "number" ? mode.toString(8).padStart(4, "0") : mode;
@@ -135,10 +149,8 @@ export class Files {
   }
 
   /** Removes a file, or a directory: an empty one unless `recursive`. */
-  async remove(
-    path: string,
-    options: CallOptions & { recursive?: boolean | undefined } = {},
-  ): Promise<void> {
+  async remove(path: string, options: RemoveOptions = {}): Promise<void> {
+    refuseUnknown("files.remove", options, REMOVE_OPTIONS);
     // Not repeatable: the second answer would be 404 for a file that the first one removed.
     const recursive = options.recursive ? "true" : undefined;
     const target =

@@ -1,11 +1,14 @@
 /** Terminals in a sandbox. */
 
 import { get, part, query, sandbox as sandboxPath } from "./calls.js";
+import { CALL_OPTIONS } from "./client.js";
 import type { CallOptions } from "./client.js";
 import { ConflictError, PodflareError } from "./errors.js";
 import { own } from "./execs.js";
 import type { Owner } from "./execs.js";
 import { cutOff } from "./failures.js";
+import { refuseUnknown } from "./options.js";
+import type { Names } from "./options.js";
 import { record } from "./results.js";
 import type { PtyInfo } from "./results.js";
 import { openSocket } from "./websocket.js";
@@ -29,6 +32,15 @@ export interface PtyCreateOptions extends PtyOptions {
   rows?: number | undefined;
   cwd?: string | undefined;
 }
+
+const ATTACH_OPTIONS: Names<PtyOptions> = { onData: true, timeoutMs: true };
+const CREATE_OPTIONS: Names<PtyCreateOptions> = {
+  ...ATTACH_OPTIONS,
+  cmd: true,
+  cols: true,
+  rows: true,
+  cwd: true,
+};
 
 /** How a terminal ended: 128 and the signal's number after a signal. */
 export interface PtyExit {
@@ -257,6 +269,7 @@ export class Ptys {
 
   /** Opens a terminal. */
   async create(options: PtyCreateOptions = {}): Promise<Pty> {
+    refuseUnknown("pty.create", options, CREATE_OPTIONS);
     return this.#open(options, [
       ["cmd", options.cmd],
       ["cols", String(options.cols ?? 80)],
@@ -267,11 +280,13 @@ export class Ptys {
 
   /** Reads a terminal that runs: its last 1 MiB of output comes first. */
   async attach(id: string, options: PtyOptions = {}): Promise<Pty> {
+    refuseUnknown("pty.attach", options, ATTACH_OPTIONS);
     return this.#open(options, [["pty", id]]);
   }
 
   /** Those that run, and those that ended and are remembered. */
   async list(options: CallOptions = {}): Promise<PtyInfo[]> {
+    refuseUnknown("pty.list", options, CALL_OPTIONS);
     const answer = await this.#owner.client.json(
       get(sandboxPath(this.#owner.id, "/ptys")),
       own(this.#owner, options),
@@ -281,6 +296,7 @@ export class Ptys {
 
   /** Kills a terminal. */
   async kill(id: string, options: CallOptions = {}): Promise<void> {
+    refuseUnknown("pty.kill", options, CALL_OPTIONS);
     const target = sandboxPath(this.#owner.id, `/ptys/${part(id)}`);
     await this.#owner.client.json({ method: "DELETE", target }, own(this.#owner, options));
   }

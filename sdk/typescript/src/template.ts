@@ -1,12 +1,14 @@
 /** A template: what sandboxes are cloned from. */
 
 import { get, part, post } from "./calls.js";
-import { clientFor } from "./client.js";
+import { CALL_OPTIONS, SERVER_OPTIONS, clientFor } from "./client.js";
 import type { CallOptions, Client, ServerOptions } from "./client.js";
 import { NotFoundError, PodflareError } from "./errors.js";
 import { EventDecoder, Transcript, tell } from "./events.js";
 import type { Listeners } from "./events.js";
 import { outcomeUnknown } from "./failures.js";
+import { refuseUnknown } from "./options.js";
+import type { Names } from "./options.js";
 import { record } from "./results.js";
 import type { Event, ExecResult, TemplateInfo } from "./results.js";
 
@@ -22,6 +24,21 @@ export interface BuildOptions extends ServerOptions, CallOptions, Listeners {
   /** How long all of it may take; the server's default is 1800. */
   timeoutSeconds?: number | undefined;
 }
+
+const BUILD_OPTIONS: Names<BuildOptions> = {
+  ...SERVER_OPTIONS,
+  ...CALL_OPTIONS,
+  from: true,
+  script: true,
+  packages: true,
+  warm: true,
+  timeoutSeconds: true,
+  onStdout: true,
+  onStderr: true,
+  onResult: true,
+};
+
+const LIST_OPTIONS: Names<ServerOptions & CallOptions> = { ...SERVER_OPTIONS, ...CALL_OPTIONS };
 
 /** A template's build that failed; `result` has all that it said. */
 export class TemplateBuildError extends PodflareError {
@@ -46,6 +63,7 @@ export class Template {
 
   /** All of them, as the server knows them. */
   static async list(options: ServerOptions & CallOptions = {}): Promise<TemplateInfo[]> {
+    refuseUnknown("Template.list", options, LIST_OPTIONS);
     const answer = await clientFor(options).json(get("/v1/templates"), how(options));
     return ((answer["templates"] ?? []) as unknown[]).map((one) => record<TemplateInfo>(one));
   }
@@ -68,11 +86,12 @@ export class Template {
         result,
       );
     }
-    return Template.named(name, options);
+    return new Template(name, clientFor(options));
   }
 
   /** The same as the events of the build as they happen; the last is `exit`, 0 for a success. */
   static async *buildStream(name: string, options: BuildOptions = {}): AsyncGenerator<Event> {
+    refuseUnknown("Template.build", options, BUILD_OPTIONS);
     const call = post(
       "/v1/templates",
       {
@@ -101,11 +120,13 @@ export class Template {
 
   /** The template with this name; no call is made. */
   static named(name: string, options: ServerOptions = {}): Template {
+    refuseUnknown("Template.named", options, SERVER_OPTIONS);
     return new Template(name, clientFor(options));
   }
 
   /** What the server knows about it now. */
   async info(options: CallOptions = {}): Promise<TemplateInfo> {
+    refuseUnknown("info", options, CALL_OPTIONS);
     const all = await Template.list({ client: this.#client, ...options });
     const found = all.find((one) => one.name === this.name);
     if (found === undefined) {
@@ -118,6 +139,7 @@ export class Template {
 
   /** Deletes it; sandboxes that were made from it live on. */
   async delete(options: CallOptions = {}): Promise<void> {
+    refuseUnknown("delete", options, CALL_OPTIONS);
     const target = `/v1/templates/${part(this.name)}`;
     await this.#client.json({ method: "DELETE", target }, how(options));
   }

@@ -4,7 +4,7 @@ import type { TestContext } from "node:test";
 
 import type { ServerResponse } from "node:http";
 
-import { Client, ConnectionError, Sandbox, ServerError } from "podflare";
+import { Client, ConnectionError, Sandbox, ServerError, Space, Template } from "podflare";
 import type { Event } from "podflare";
 
 import {
@@ -13,6 +13,7 @@ import {
   SANDBOX_ID,
   all,
   breakAfter,
+  clientOf,
   eventually,
   events,
   exitLine,
@@ -257,6 +258,22 @@ test("an option that is not known is refused, with the one that is likely meant"
   await assert.rejects(sandbox.runCode("x", { onStdOut: () => {} } as object), /did you mean onStdout/);
   await assert.rejects(Sandbox.create({ templte: "x" } as object), /did you mean template/);
   await assert.rejects(sandbox.fork({ count: 2 } as object), /its options are n/);
+  const client = clientOf(t, server);
+  assert.throws(() => new Client({ timeout: 1 } as object), /Client has no option timeout .*timeoutSeconds/);
+  const refused: [() => Promise<unknown>, RegExp][] = [
+    [() => Template.build("x", { client, timeout: 1 } as object), /Template.build has no option timeout/],
+    [() => Template.list({ client, sginal: 1 } as object), /did you mean signal/],
+    [() => Template.named("x", { client }).delete({ force: true } as object), /no option force/],
+    [() => sandbox.pty.create({ row: 1 } as object), /pty.create has no option row \(did you mean rows/],
+    [() => sandbox.pty.attach("x", { ondata: 1 } as object), /did you mean onData/],
+    [() => sandbox.files.write("f", "x", { modes: 1 } as object), /files.write has no option modes/],
+    [() => sandbox.upload("f", "x", { modes: 1 } as object), /did you mean mode/],
+    [() => sandbox.files.remove("f", { recurse: true } as object), /no option recurse/],
+    [() => sandbox.files.list(".", { recursive: true } as object), /files.list has no option/],
+    [() => Space.list({ client, state: "x" } as object), /Space.list has no option state/],
+    [() => Space.get("x", { client, state: "x" } as object), /Space.get has no option state/],
+  ];
+  for (const [call, why] of refused) await assert.rejects(async () => call(), why);
   await assert.rejects(sandbox.mergeInto("sbx_1", { dryrun: true } as object), /did you mean dryRun/);
   await assert.rejects(Sandbox.create({ egress: ["pypi.example"] } as object), /allow/);
   assert.equal(server.asked.length, 0);
