@@ -64,6 +64,16 @@ class ALoopIsThere(EventLoopTest):
         self.assertEqual(self.cell("%%time\nt = asyncio.create_task(asyncio.sleep(0, 5))\nawait t")
                          .value, "5")
 
+    def test_magics_await_in_the_middle_of_a_coroutine(self) -> None:
+        outcome = self.cell("""\
+            async def give(x):
+                y = %time await asyncio.sleep(0.01, x)
+                return y
+            other = asyncio.create_task(give(2))
+            await give(1), await other""")
+        self.assertEqual(outcome.value, "(1, 2)")
+        self.assertEqual(outcome.stdout.count("Wall time"), 2)
+
     def test_context_variables_stay(self) -> None:
         self.cell("""\
             import contextvars
@@ -129,12 +139,56 @@ class TasksGoOn(EventLoopTest):
             threading.Thread(target=later, daemon=True).start()""")
         wait_for((self.host.home / "thread").exists, "a coroutine from a thread")
 
+    def test_a_loop_that_a_thread_runs_is_the_threads(self) -> None:
+        with self.own_agent() as host:
+            host.run(textwrap.dedent("""\
+                import asyncio, threading, time
+                loop = asyncio.get_event_loop()
+                thread = threading.Thread(target=loop.run_forever, daemon=True); thread.start()
+                count = 0
+                async def tick():
+                    global count
+                    while True:
+                        count += 1
+                        open(f'tick{min(count, 100)}', 'w').close()
+                        await asyncio.sleep(0.005)
+                async def give(x): return x
+                ticking = asyncio.run_coroutine_threadsafe(tick(), loop)"""))
+            wait_for((host.home / "tick100").exists, "100 ticks between two cells")
+            for code in (
+                    "asyncio.run_coroutine_threadsafe(give(5), loop).result(30)", "await give(5)",
+                    "asyncio.run(give(5))", "async def outer(): return asyncio.run(give(5))\n"
+                    "await outer()", "asyncio.get_running_loop() is not loop and 5"):
+                with self.subTest(code):
+                    outcome = host.run(code)
+                    self.assertEqual(outcome.value, "5", outcome.stderr)
+            self.assertEqual(
+                host.run("thread.is_alive(), loop.is_running(), ticking.done()").value,
+                "(True, True, False)")
+
+    def test_it_is_so_in_the_very_cell_that_starts_the_thread(self) -> None:
+        for code in ("await give(5)", "asyncio.run(give(5))",
+                     "asyncio.run_coroutine_threadsafe(give(5), loop).result(30)"):
+            with self.subTest(code), self.own_agent() as host:
+                outcome = host.run(textwrap.dedent("""\
+                    import asyncio, threading
+                    async def give(x): return x
+                    loop = asyncio.get_event_loop()
+                    runs = threading.Event(); loop.call_soon(runs.set)
+                    threading.Thread(target=loop.run_forever, daemon=True).start()
+                    runs.wait(30)
+                    """) + code)
+                self.assertEqual(outcome.value, "5", outcome.stderr)
+                self.assertEqual(host.run("await give(6)").value, "6")
+                self.assertEqual(host.run("loop.is_running()").value, "True")
+
     def test_what_is_due_in_a_thousand_years_is_waited_for_in_peace(self) -> None:
-        self.cell("later = asyncio.get_running_loop().call_later(1e12, print)")
+        self.cell("import math; later = asyncio.get_running_loop().call_later(1e12, print)\n"
+                  "never = asyncio.create_task(asyncio.sleep(math.inf))")
         time_before = "import time; used = time.process_time()"
         self.cell(time_before)
         time.sleep(0.5)  # as the user does between two cells
-        outcome = self.cell("spent = time.process_time() - used; later.cancel(); spent < 0.25")
+        outcome = self.cell("spent = time.process_time() - used; later.cancel(); never.cancel(); spent < 0.25")
         self.assertEqual((outcome.value, outcome.stderr), ("True", ""))
 
     def test_what_a_task_prints_between_cells_is_not_lost(self) -> None:

@@ -137,6 +137,12 @@ class LineMagics(NotebookTest):
         self.assertEqual(self.cell("t = %timeit -o -q -n 5 -r 1 1\nt.loops").value, "5")
         outcome = self.cell("def f(k):\n    %timeit -n 10 -r 1 k + 1\nf(1)")
         self.assertIn("per loop", outcome.stdout)
+        for code, times in [
+                ("%%timeit -n 2 -r 2\n!echo it", 4), ("%timeit -n 3 -r 1 !echo it", 3),
+                ("%%timeit -n 2 -r 3 !echo it\nif z: !true", 3), ("%prun !echo it", 1),
+                ("%%timeit -n 1 -r 2\nw = z\nx = !echo $w it\nprint(x.s)", 2)]:
+            with self.subTest(code):
+                self.assertEqual(self.cell(code).stdout.count("it\n"), times)
 
     def test_directories(self) -> None:
         outcome = self.cell("%mkdir -p deep\n%cd deep\nhere = %pwd\n%cd -q -\nhere.split('/')[-1]")
@@ -145,6 +151,11 @@ class LineMagics(NotebookTest):
         self.assertIn("deep", self.cell("%ls").stdout)
         where = self.cell("where = 'deep'\n%cd {where}\n%cd").stdout
         self.assertEqual(where, f"{self.host.home}/deep\n{self.host.home}\n")
+        self.cell("!mkdir -p 'my own/way'")
+        for name in ("my own", "'my own'", "my\\ own", "-q my own", "my own -q", "~/my own/way"):
+            with self.subTest(name):
+                self.assertIn("my own", self.cell(f"%cd {name}\nhere = %pwd\n%cd -q\nhere").value or "")
+        self.assertEqual(self.cell("%cd -q\n").stdout, "")
 
     def test_environment(self) -> None:
         self.assertEqual(self.cell("%env ONE=1\n%env TWO two words\n%set_env THREE '3'").stdout,
@@ -484,6 +495,15 @@ class IPythonWithoutIPython(NotebookTest):
         self.assertEqual(outcome.value, "(['a', 'b'], 5, 6, True, False)")
         self.assertEqual(outcome.stdout, "env: FROM_SHELL=1\nenv: OTHER=2\n1\n2\n")
 
+    def test_a_command_of_the_shell_object_sees_the_names_of_its_caller(self) -> None:
+        outcome = self.cell("""\
+            command = 'mine'; self = 'me'; rest = 'the rest'
+            ip = get_ipython()
+            ip.system('echo {command} $self {rest}')
+            def f(command): return ip.getoutput('echo {command} $self', split=False)
+            f('local')""")
+        self.assertEqual((outcome.stdout, outcome.value), ("mine me the rest\n", "'local me'"))
+
     def test_code_registers_magics_and_forms(self) -> None:
         outcome = self.cell("""\
             from IPython.core.magic import register_line_magic, register_cell_magic
@@ -555,6 +575,28 @@ class Autoreload(NotebookTest):
         self.cell("%autoreload 0")
         module.write_text("def f(): return 55555\n")
         self.assertEqual(self.cell("g()").value, "4444")
+
+
+    def test_objects_of_any_kind_are_let_be(self) -> None:
+        module = self.host.home / "cached.py"
+        text = "import functools\n@functools.lru_cache\ndef f(): return {}\nclass C: x = {}\n"
+        module.write_text(text.format(1, 1))
+        self.cell("""\
+            %load_ext autoreload
+            %autoreload 2
+            import sys
+            from cached import f, C
+            class Odd:
+                def __getattr__(self, name): raise RuntimeError(name)
+                @property
+                def __class__(self): raise RuntimeError('class')
+            odd = Odd()
+            sys.modules['odd_one'] = odd""")
+        self.assertEqual(self.cell("f(), C.x").value, "(1, 1)")
+        module.write_text(text.format(22, 22))
+        outcome = self.cell("f(), C.x")
+        self.assertEqual((outcome.value, outcome.stderr), ("(22, 22)", ""))
+        self.cell("%autoreload 0\ndel sys.modules['odd_one'], odd")
 
 
 class Interactivity(NotebookTest):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
 import sysconfig
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from podflare_repl.streams import write_error
 
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")} | {
     "/usr/lib/", "/usr/local/lib/", os.path.dirname(os.path.abspath(__file__))})
+
+
+_NAMED = (FunctionType, type, type(functools.lru_cache(len)))
 
 
 class Autoreload:
@@ -49,16 +53,21 @@ class Autoreload:
             return
         # What the code took from it by name.
         for name, value in list(self._namespace.items()):
-            own = getattr(value, "__name__", None)
-            if type(own) is str and before.get(own) is value and own in module.__dict__:
-                self._namespace[name] = module.__dict__[own]
+            # Other objects may do anything when they are asked for a name.
+            if issubclass(type(value), _NAMED):
+                own = value.__name__
+                if before.get(own) is value and own in module.__dict__:
+                    self._namespace[name] = module.__dict__[own]
 
 
 def _changes() -> list[tuple[str, int]]:
     """The modules that are the user's own, and when each was written last."""
     found = []
     for name, module in list(sys.modules.items()):
-        path = getattr(module, "__file__", None)
+        if not issubclass(type(module), ModuleType):
+            continue
+        # Without its own ways to get an attribute, which may import what waits to be used.
+        path = ModuleType.__getattribute__(module, "__dict__").get("__file__")
         if type(path) is str and path.endswith(".py") and not path.startswith(_INSTALLED):
             try:
                 found.append((name, os.stat(path).st_mtime_ns))

@@ -61,16 +61,16 @@ class EventLoop:
     def begin_cell(self) -> None:
         self._in_cell = True
         if self._loop is not None:
-            if self._loop.is_closed():
-                self._renew()  # the code has closed it, as programs do at their end
+            self._renew_if_lost()
             self._events._set_running_loop(self._loop)
 
     def run(self, coroutine: Any) -> Any:
         """What the coroutine returns or raises; an interrupt cancels it."""
         if self._loop is None:
             import asyncio  # noqa: F401  only here: it is slow to import
-        if self._loop.is_closed():
-            self._renew()
+        if self._runs(self._loop):
+            return self._run_within(coroutine)  # a magic's, in the middle of a coroutine
+        self._renew_if_lost()
         context = copy_context()
         with self._at_rest():
             try:
@@ -81,12 +81,21 @@ class EventLoop:
                     if variable.get(_UNSET) is not value:
                         variable.set(value)
 
+    def _renew_if_lost(self) -> None:
+        """The code has closed it, as programs do at their end, or runs it in a thread of its own."""
+        lost = self._loop
+        if not (lost.is_closed() or lost.is_running() and not _runs_here(lost)):
+            return
+        self._renew()
+        if self._events._get_running_loop() is lost:
+            self._events._set_running_loop(self._loop)
+
     @contextmanager
     def _at_rest(self) -> Iterator[None]:
         """Within, this thread has no loop, if the one it has is ours and does not run."""
         events = self._events
         loop = events._get_running_loop()
-        if loop is None or loop.is_running():
+        if loop is None or _runs_here(loop):
             yield
             return
         events._set_running_loop(None)
@@ -104,6 +113,8 @@ class EventLoop:
         if loop is None or loop.is_closed():
             return
         self._events._set_running_loop(None)
+        if loop.is_running():
+            return  # in a thread of the code's own, which needs nobody else
         if self._poll is None:
             self._poll = select.poll()
             self._poll.register(control, select.POLLIN)
@@ -112,6 +123,8 @@ class EventLoop:
         while True:
             ready = self._poll.poll(_milliseconds_to_next(loop))
             if any(fd == wanted for fd, _ in ready):
+                return
+            if loop.is_running():
                 return
             loop.stop()  # then it runs what is due, and waits for nothing
             loop.run_forever()
@@ -173,7 +186,7 @@ class EventLoop:
             loop.is_running() or loop.is_closed())
 
     def _runs(self, loop: Any) -> bool:
-        return self._events._get_running_loop() is loop and loop.is_running()
+        return self._events._get_running_loop() is loop and _runs_here(loop)
 
     def _run_program(self, main: Any, debug: bool | None) -> Any:
         loop = self._loop
@@ -231,6 +244,13 @@ class EventLoop:
         if (loop is not self._loop and isinstance(loop, self._asyncio.SelectorEventLoop)
                 and _is_empty(self._loop) and not self._asyncio.all_tasks(self._loop)):
             self._live_with(loop)
+
+
+def _runs_here(loop: Any) -> bool:
+    """In this thread. A loop of another make does not tell, and is taken at its word."""
+    here = threading.get_ident()
+    running: bool = loop.is_running()
+    return running and getattr(loop, "_thread_id", here) == here
 
 
 def _nothing() -> None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from podflare_repl import capture, display as rendering, forms
@@ -81,12 +81,12 @@ class Shell:
     run_magic = magic
 
     def system(self, command: str) -> None:
-        self.magics.call("!", command)
+        self.magics.run_command(command, self._scope_of(sys._getframe(1)))
 
     system_piped = system_raw = system
 
     def getoutput(self, command: str, split: bool = True, depth: int = 0) -> Any:
-        lines = self.magics.call("!=", command)
+        lines = self.magics.output_of(command, self._scope_of(sys._getframe(1)))
         return lines if split else lines.n
 
     def ex(self, source: str) -> None:
@@ -158,6 +158,9 @@ class Shell:
 
     def _scope(self) -> Scope:
         return Scope(self.user_ns, self.user_ns, 0)
+
+    def _scope_of(self, caller: FrameType) -> Scope:
+        return Scope(self.user_ns, caller.f_locals, 0)
 
     def __repr__(self) -> str:
         return "<podflare's stand-in for an IPython shell>"

@@ -35,6 +35,8 @@ class Scope(NamedTuple):
 RunPart = Callable[[str, Scope], Any]
 LineMagic = Callable[[str, Scope], Any]
 CellMagic = Callable[[str, str, Scope], Any]
+# A part of the cell with calls in the place of its magics.
+AsPython = Callable[[str], str]
 
 # What changes nothing here, or is so already.
 _SILENT = frozenset({
@@ -53,10 +55,12 @@ _HELP = {"pinfo": "?", "pinfo2": "??", "psource": "??", "pdoc": "?", "pdef": "?"
 
 class Magics:
     def __init__(
-        self, namespace: dict[str, Any], run_part: RunPart, results: Results, history: History
+        self, namespace: dict[str, Any], run_part: RunPart, as_python: AsPython, results: Results,
+        history: History
     ) -> None:
         self._namespace = namespace
         self._run_part = run_part
+        self._as_python = as_python
         self._results = results
         self._history = history
         self._previous_directory: str | None = None
@@ -95,11 +99,10 @@ class Magics:
         """What the compiler puts in the place of a magic."""
         scope = Scope.of(sys._getframe(1), line)
         if kind == "!":
-            shell.run(self.expanded(rest, scope))
-            self._look_for_new_modules(rest)
+            self.run_command(rest, scope)
             return None
         if kind in ("!!", "!="):
-            return self._output(self.expanded(rest, scope), scope)
+            return self.output_of(rest, scope)
         if kind in ("?", "??"):
             inspection.tell(rest, scope.names, source=kind == "??")
             return None
@@ -149,7 +152,14 @@ class Magics:
 
     # Commands
 
-    def _output(self, line: str, scope: Scope) -> Any:
+    def run_command(self, command: str, scope: Scope) -> None:
+        shell.run(self.expanded(command, scope))
+        self._look_for_new_modules(command)
+
+    def output_of(self, command: str, scope: Scope) -> shell.Lines:
+        return self._output(self.expanded(command, scope), scope)
+
+    def _output(self, line: str, scope: Scope) -> shell.Lines:
         output = shell.output_of(line)
         self._look_for_new_modules(line)
         return output
@@ -190,8 +200,14 @@ class Magics:
         return run
 
     def _cd(self, line: str, scope: Scope) -> None:
-        words = [word for word in _words(line) if word != "-q"]
+        quiet = "-q" in line.split()
+        line = line.strip().removeprefix("-q ").removesuffix(" -q").strip()
+        line = "" if line == "-q" else line
+        words = _words(line)
+        # A name may have spaces and no quotes.
         wanted = words[0] if words else "~"
+        if len(words) > 1 and os.path.isdir(os.path.expanduser(line)):
+            wanted = line
         if wanted == "-":
             if self._previous_directory is None:
                 _pass_over("%cd -: there is no previous directory yet")
@@ -200,7 +216,7 @@ class Magics:
         before = os.getcwd()
         os.chdir(os.path.expanduser(wanted))
         self._previous_directory = before
-        if "-q" not in line.split():
+        if not quiet:
             print(os.getcwd())
 
     def _env(self, line: str, scope: Scope) -> Any:
@@ -262,6 +278,7 @@ class Magics:
             quiet |= option == "-q"
             wanted |= option == "-o"
         statement, setup = (rest, "pass") if body is None else (body, rest or "pass")
+        statement, setup = self._as_python(statement), self._as_python(setup)
         timer = timeit.Timer(statement or "pass", setup, globals=scope.names)
         if not number:
             number = 1
@@ -279,7 +296,7 @@ class Magics:
 
         profile = cProfile.Profile()
         try:
-            profile.runctx(line, scope.globals, scope.locals)
+            profile.runctx(self._as_python(line), scope.globals, scope.locals)
         finally:
             pstats.Stats(profile, stream=sys.stdout).sort_stats("tottime").print_stats(30)
 

@@ -94,7 +94,8 @@ class Repl:
         spawning.install(compiler, module)
         self._environment = Environment()
         self._surroundings = Surroundings(module)
-        magics = Magics(self._namespace, self._runner.run_part, self._results, history)
+        magics = Magics(
+            self._namespace, self._runner.run_part, compiler.as_python, self._results, history)
         self._magics = magics
         ipython.install(ipython.Shell(
             self._namespace, self._results, history, magics, self._runner.run_part, compiler))
