@@ -144,7 +144,9 @@ final class AgentTools {
   }
 
   private String writable(String path) {
-    if (isReadOnly.test(Path.of("/root").resolve(path).normalize().toString())) {
+    // The sandbox reads a ~ at the beginning as a home directory.
+    String fromHome = path.replaceFirst("^~[^/]*/?", "/root/");
+    if (isReadOnly.test(Path.of("/root").resolve(fromHome).normalize().toString())) {
       throw new Misuse(
           path + " is in a memory store that is mounted read-only. Write to another path");
     }
