@@ -30,7 +30,9 @@ _WANTED = r"""%{0,2}(?!\d)[\w*]+(?:\.[\w*]+|\[(?:[\w.-]+|'[^'\\]*'|"[^"\\]*")\])
 _HELP_BEFORE = re.compile(rf"^(\s*)(\?\??)\s*({_WANTED})\s*;?\s*(?:#.*)?$")
 _HELP_AFTER = re.compile(rf"^(\s*)({_WANTED})\s*(\?\??)\s*;?\s*(?:#.*)?$")
 # A line that is a magic wherever a statement may begin.
-_PLAIN_MAGIC = re.compile(rf"!|%{_NAME}(?:\s|$)")
+_PLAIN_MAGIC = re.compile(rf"\s*(?:!|%{_NAME}(?:\s|$))")
+# What belongs to the statement of several lines before it.
+_CONTINUATION = re.compile(r"\s|(?:elif|else|except|finally|case)\b")
 # Only as the first line, but for blank ones and comments.
 _CELL_MAGIC = re.compile(rf"\A((?:[^\S\n]*(?:#[^\n]*)?\n)*)[^\S\n]*%%(!|{_NAME})([^\n]*)(?:\n|\Z)")
 _PROMPTED = re.compile(r"\A\s*(?:>>>(?: |$)|In \[\d+\]: ?)", re.MULTILINE)
@@ -149,24 +151,26 @@ class Compiler:
         # look like one, in a string or in the middle of an expression, are left alone.
         lines = source.split("\n")
         first = error
+        begin = 0
         while True:
-            at = (error.lineno or 0) - 1
-            if not _replace_magic(lines, at):
+            if _replace_magic(lines, at := begin + (error.lineno or 0) - 1):
+                # To parse all anew for each of them would take long.
+                begin = _replace_next(lines, at + 1) or begin
+            elif begin > 0:
+                begin = 0
+            else:
                 raise error
-            # Each time, all is parsed anew. So those that stand next to it are replaced with it.
-            for after in range(at + 1, len(lines)):
-                if lines[after].strip() and not (
-                        _PLAIN_MAGIC.match(lines[after]) and _replace_magic(lines, after)):
-                    break
-            source = "\n".join(lines)
             try:
-                tree = self._parse_python(source, name)
+                if begin > 0:
+                    self._parse_python("\n".join(lines[begin:]), name)
+                    begin = 0
+                tree = self._parse_python("\n".join(lines), name)
             except SyntaxError as next_error:
                 error = next_error
                 continue
             if not _all_are_statements(tree):
                 raise first
-            return source, tree
+            return "\n".join(lines), tree
 
     def _compile_tree(self, tree: ast.Module, source: str, name: str) -> Cell:
         value = None
@@ -237,6 +241,16 @@ def _replace_magic(lines: list[str], at: int) -> bool:
         kind, rest = rest.strip(), kind
     lines[at] = f"{before}{MAGIC_NAME}({kind!r}, {rest.strip()!r}, None, {at})"
     return True
+
+
+def _replace_next(lines: list[str], at: int) -> int | None:
+    """Behind a magic, as it is a whole statement, another one may begin. Replaces the magics there,
+    and returns where what follows them begins, if that can be parsed without what is before it."""
+    for after in range(at, len(lines)):
+        line = lines[after]
+        if line.strip() and not (_PLAIN_MAGIC.match(line) and _replace_magic(lines, after)):
+            return None if _CONTINUATION.match(line) else after
+    return None
 
 
 def _all_are_statements(tree: ast.Module) -> bool:
