@@ -53,7 +53,10 @@ final class SandboxTools {
                     "How long it may be idle (default 300)."),
                 Parameter.integer("cpus", 1, 64, "Virtual processors."),
                 Parameter.integer("memory_mb", 1, 1 << 20, "Memory in MiB (default 1024)."),
-                Parameter.integer("disk_mb", 1, 1 << 20, "Disk in MiB (default 4096).")),
+                Parameter.integer("disk_mb", 1, 1 << 20, "Disk in MiB (default 4096)."),
+                Parameter.flag(
+                    "auto_install",
+                    "Install with pip what Python imports and is not there (default false).")),
             call -> create(call, mode)),
         new ToolSpec(
             "list_sandboxes",
@@ -141,6 +144,7 @@ final class SandboxTools {
     put(wanted, "cpus", arguments, 64);
     put(wanted, "memory_mb", arguments, 1 << 20);
     put(wanted, "disk_mb", arguments, 1 << 20);
+    arguments.flag("auto_install").ifPresent(installs -> wanted.put("auto_install", installs));
     if (mode == Mode.STATELESS) {
       wanted.put("metadata", OwnSandbox.statelessMarks());
     }

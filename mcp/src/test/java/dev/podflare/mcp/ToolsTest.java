@@ -85,10 +85,11 @@ class ToolsTest {
     JsonFork fork = new JsonFork(client.json("fork", Map.of("n", 2)));
     String made =
         client
-            .json("create_sandbox", Map.of("template", "python-datasci"))
+            .json("create_sandbox", Map.of("template", "python-datasci", "auto_install", true))
             .path("sandbox_id")
             .asString();
     assertThat(podflare.created.get(made).path("template").asString()).isEqualTo("python-datasci");
+    assertThat(podflare.created.get(made).path("auto_install").asBoolean()).isTrue();
     assertThat(podflare.open()).contains(fork.parent(), made).containsAll(fork.children());
     client.close();
     Eventually.is(() -> podflare.open().equals(List.of(made)));
