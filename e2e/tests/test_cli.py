@@ -276,7 +276,7 @@ class EverydayTest(Case):
             f"claude mcp add podflare -- {PODFLARE} mcp\n",
         )
 
-    def test_mcp_without_a_configuration_stays_and_tells_the_model(self) -> None:
+    def test_mcp_without_a_configuration_stays(self) -> None:
         with tempfile.TemporaryDirectory(prefix="pf-e2e-nothing-") as nowhere:
             hello = {
                 "jsonrpc": "2.0", "id": 1, "method": "initialize",
@@ -288,7 +288,6 @@ class EverydayTest(Case):
             )
         self.assertEqual(ran.returncode, 0, ran.stderr)
         self.assertIn("serverInfo", json.loads(ran.stdout.splitlines()[0])["result"])
-        self.assertIn("no server is configured", ran.stderr)
 
 
 class CheckoutTest(Case):

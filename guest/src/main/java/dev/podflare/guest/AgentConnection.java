@@ -265,8 +265,9 @@ public final class AgentConnection implements AutoCloseable {
               if (call.background()) {
                 json.writeBooleanProperty("background", true);
               }
-              // A pause of the machine, or of the host, has stopped the guest's clock.
-              json.writeNumberProperty("time_ns", nanosSinceEpoch(Instant.now()));
+              if (call.time().isPresent()) {
+                json.writeNumberProperty("time_ns", nanosSinceEpoch(call.time().get()));
+              }
             },
             Deadline.in(patience));
     return new GuestExec(this, stream);

@@ -1,5 +1,6 @@
 package dev.podflare.guest;
 
+import java.time.Instant;
 import java.util.Map;
 import java.util.Optional;
 
@@ -10,13 +11,15 @@ import java.util.Optional;
  * @param cwd directory for this exec only; empty for {@code /root}, or where Python has gone to
  * @param background whether whoever takes the machine over shall not wait for its end, see {@link
  *     AgentConnection#rejoin()}
+ * @param time the host's, to which a clock that a pause has stopped is set; empty leaves it alone
  */
 public record ExecCall(
     Language language,
     String code,
     Map<String, String> env,
     Optional<String> cwd,
-    boolean background) {
+    boolean background,
+    Optional<Instant> time) {
 
   /** What a guest can run. */
   public enum Language {
@@ -40,8 +43,8 @@ public record ExecCall(
     env = Map.copyOf(env);
   }
 
-  /** One that is not in the background. */
+  /** One that is not in the background, in a guest whose clock is right. */
   public ExecCall(Language language, String code, Map<String, String> env, Optional<String> cwd) {
-    this(language, code, env, cwd, false);
+    this(language, code, env, cwd, false, Optional.empty());
   }
 }

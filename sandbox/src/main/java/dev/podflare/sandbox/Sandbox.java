@@ -647,7 +647,14 @@ final class Sandbox {
     try {
       GuestExec guest =
           use.agent()
-              .exec(new ExecCall(language, request.code(), request.env(), request.cwd(), !inTurn));
+              .exec(
+                  new ExecCall(
+                      language,
+                      request.code(),
+                      request.env(),
+                      request.cwd(),
+                      !inTurn,
+                      Optional.of(clock.instant())));
       RunningExec code = new RunningExec(this, guest, use, clock, timer, limit, inTurn, true);
       started = true;
       if (inTurn) {

@@ -353,7 +353,9 @@ public final class EnvironmentWorker {
   }
 
   private SessionMounts mounts(Provider provider, String session, String credential) {
-    SkillCache cache = new SkillCache(settings.cache().resolve("skills"), settings.environment());
+    SkillCache cache =
+        new SkillCache(
+            settings.cache().resolve("skills"), settings.environment(), InstantSource.system());
     return new SessionMounts(
         session,
         new SessionMounts.Tools(

@@ -8,6 +8,7 @@ import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -24,9 +25,11 @@ final class SkillCache {
   private static final String SUFFIX = ".zip";
 
   private final Path directory;
+  private final InstantSource clock;
 
   /** A cache of one environment: another one's archives are none of its business. */
-  SkillCache(Path directory, String environment) {
+  SkillCache(Path directory, String environment, InstantSource clock) {
+    this.clock = clock;
     this.directory = directory.resolve(environment);
   }
 
@@ -44,7 +47,7 @@ final class SkillCache {
           directory,
           PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
       if (Files.isRegularFile(kept)) {
-        Files.setLastModifiedTime(kept, FileTime.from(Instant.now()));
+        Files.setLastModifiedTime(kept, FileTime.from(clock.instant()));
         return kept;
       }
       Path part = directory.resolve(UUID.randomUUID() + ".part");
@@ -68,7 +71,7 @@ final class SkillCache {
     try (Stream<Path> all = Files.list(directory)) {
       archives.addAll(all.toList());
     }
-    Instant longAgo = Instant.now().minus(BROKEN_OFF);
+    Instant longAgo = clock.instant().minus(BROKEN_OFF);
     for (Path part : archives) {
       // A worker that was killed left it.
       if (!part.toString().endsWith(SUFFIX) && usedAt(part) < longAgo.toEpochMilli()) {
