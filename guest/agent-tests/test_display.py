@@ -176,6 +176,70 @@ class Misbehaviour(AgentTest):
             rang"""))
         self.assertEqual(outcome.value, "[1]")
 
+    def test_a_value_that_does_not_say_of_what_class_it_is_shows_itself(self) -> None:
+        with self.own_agent() as host:
+            host.run(PYPLOT)
+            outcome = host.run(textwrap.dedent("""\
+                class Proxy:
+                    @property
+                    def __class__(self): raise RuntimeError('outside of a request')
+                    def __getattr__(self, name): raise RuntimeError(name)
+                    def __call__(self): return 1
+                    def __repr__(self): return 'unbound'
+                proxy = Proxy()
+                display(proxy)
+                !echo $proxy
+                proxy?
+                proxy"""))
+            self.assert_ends(outcome, "ok", 0)
+            self.assertEqual(outcome.results, [{"text/plain": "unbound"}] * 2)
+            self.assertTrue(outcome.stdout.startswith("unbound\n"), outcome.stdout)
+
+    def test_a_figure_that_cannot_be_drawn_keeps_no_other_from_being_shown(self) -> None:
+        with self.own_agent() as host:
+            host.run(PYPLOT)
+            for code in ("Figure(); Figure('$bad'); Figure('well')\npass",
+                         "get_ipython().run_cell_magic('capture', 'out', \"Figure(); Figure('$bad');"
+                         " Figure('well');\")"):
+                with self.subTest(code):
+                    outcome = host.run(code)
+                    self.assert_ends(outcome, "error", 1)
+                    self.assertIn("ValueError: bad title", outcome.stderr)
+                    shown = [one["text/plain"] for one in outcome.results]
+                    if "capture" in code:
+                        self.assertEqual(shown, [])
+                        shown = json.loads(host.run(
+                            "import json; print(json.dumps([o.data['text/plain'] for o in"
+                            " out.outputs]))").stdout)
+                    self.assertEqual(shown, ["<Figure >", "<Figure well>"])
+                    self.assertEqual(host.run("'next'").results, [{"text/plain": "'next'"}])
+
+
+# What pyplot keeps, as far as it is looked at, as these tests run without it.
+PYPLOT = """
+import sys, types
+class Figure:
+    dpi = 100.0
+    def __init__(self, title=''):
+        self.title = title
+        Gcf.figs[len(Gcf.figs) + 1] = types.SimpleNamespace(
+            canvas=types.SimpleNamespace(figure=self))
+    def get_size_inches(self): return 1, 1
+    def savefig(self, file, **options):
+        if '$' in self.title: raise ValueError('bad title')
+        file.write(b'PNG')
+    def __repr__(self): return f'<Figure {self.title}>'
+class Gcf:
+    figs = {}
+    @classmethod
+    def destroy(cls, number): del cls.figs[number]
+for name, contents in {
+        'matplotlib': {'rcParams': {'savefig.dpi': 'figure'}},
+        'matplotlib.figure': {'Figure': Figure}, 'matplotlib._pylab_helpers': {'Gcf': Gcf}}.items():
+    sys.modules[name] = types.ModuleType(name)
+    vars(sys.modules[name]).update(contents)
+"""
+
 
 if __name__ == "__main__":
     unittest.main()

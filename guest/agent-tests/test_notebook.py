@@ -227,6 +227,14 @@ class LineMagics(NotebookTest):
                 self.assertEqual(outcome.stdout, "")
         self.assertEqual((self.host.run("%time x = = 1").error or {}).get("name"), "SyntaxError")
 
+    def test_a_syntax_error_shows_the_line_as_it_was_written(self) -> None:
+        for code in ('!true\nprint("a = !b', 'if "x: !true'):
+            with self.subTest(code):
+                outcome = self.host.run(code)
+                self.assert_ends(outcome, "error", 1)
+                self.assertNotIn("podflare", outcome.stderr)
+                self.assertIn(code.split("\n")[-1], outcome.stderr)
+
     def test_many_of_them_do_not_take_long(self) -> None:
         for unit in ("%env X=1\n%pwd\n", "x = !echo\nprint(x)\n", "if True:\n    !true\n",
                      "for _ in ():\n    !true\n    %pwd\n", "try:\n    !true\nfinally:\n    %pwd\n"):

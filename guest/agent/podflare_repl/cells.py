@@ -159,6 +159,9 @@ class Compiler:
             elif begin > 0:
                 begin = 0
             else:
+                # As it was written, not as it is read here.
+                written = source.split("\n")
+                error.text = written[at] + "\n" if 0 <= at < len(written) else error.text
                 raise error
             try:
                 if begin > 0:

@@ -80,10 +80,15 @@ def bundle_of(value: Any) -> Bundle:
     return bundle
 
 
+def is_a(value: Any, kind: type) -> bool:
+    """isinstance, without asking the value, whose `__class__` may raise, as a proxy's does."""
+    return issubclass(type(value), kind)
+
+
 def shows_itself(value: Any) -> bool:
     """Calls the value's `_ipython_display_`, which displays it; False if it has none that works."""
     hook = getattr(type(value), "_ipython_display_", None)
-    if hook is None or isinstance(value, type):
+    if hook is None or is_a(value, type):
         return False
     try:
         with _time_limit():
@@ -154,7 +159,7 @@ def _on_alarm(_signal: int, _frame: FrameType | None) -> None:
 def _render(value: Any) -> Bundle:
     bundle: Bundle = {}
     try:
-        if type(value) not in _TEXTS and not isinstance(value, type):
+        if type(value) not in _TEXTS and not is_a(value, type):
             _call_hooks(value, bundle)
         bundle["text/plain"] = bundle.get("text/plain") or _text(value)
     except _TooSlow:

@@ -10,7 +10,7 @@ from io import BytesIO
 from types import ModuleType
 from typing import Any
 
-from podflare_repl.display import MAX_PICTURE
+from podflare_repl.display import MAX_PICTURE, is_a
 from podflare_repl.imports import when_imported
 from podflare_repl.pictures import smaller_png
 
@@ -37,7 +37,7 @@ def _choose_backend(matplotlib: ModuleType) -> None:
 
 def is_figure(value: Any) -> bool:
     module = sys.modules.get("matplotlib.figure")
-    return module is not None and isinstance(value, module.Figure)
+    return module is not None and is_a(value, module.Figure)
 
 
 def show(figure: Any) -> None:
@@ -53,12 +53,19 @@ def show(figure: Any) -> None:
 
 
 def show_open() -> None:
-    """Every figure that pyplot holds, in the order of their numbers."""
+    """Every figure that pyplot holds, in the order of their numbers. One that can't be drawn keeps
+    no other from being shown."""
     pyplot = sys.modules.get("matplotlib._pylab_helpers")
     if pyplot is None:
         return
+    failure = None
     while pyplot.Gcf.figs:
-        show(pyplot.Gcf.figs[min(pyplot.Gcf.figs)].canvas.figure)
+        try:
+            show(pyplot.Gcf.figs[min(pyplot.Gcf.figs)].canvas.figure)
+        except Exception as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 def bundle_of(figure: Any) -> dict[str, str]:

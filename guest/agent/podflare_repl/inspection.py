@@ -35,8 +35,8 @@ def _lines(expression: str, value: Any, source: bool) -> list[str]:
     if callable(value):
         signature = _try(lambda: str(inspect.signature(value)))
         if signature is not None:
-            name = getattr(value, "__name__", expression)
-            kind = "Init signature" if isinstance(value, type) else "Signature"
+            name = _try(lambda: str(value.__name__)) or expression
+            kind = "Init signature" if issubclass(type(value), type) else "Signature"
             lines.append(f"{kind}: {name}{signature}")
     else:
         text = _try(lambda: repr(value)) or "<its repr raises>"

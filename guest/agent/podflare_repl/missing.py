@@ -66,8 +66,8 @@ def advise(name: str) -> Advice | None:
         meant = None if top in pypi_names.RESEMBLING else _meant(top)
         if meant is not None:
             return Advice(
-                f"Hint: did you mean {meant}? It is there. A package that is called {top} on PyPI is"
-                f" brought by `pip install {pypi_names.of(top)}`.", None)
+                f"Hint: did you mean {meant}? It is there. A package that is called {top} on PyPI"
+                f" is brought by `pip install {pypi_names.of(top)}`.", None)
         file = _own_file(top)
         if file is not None:
             return Advice(

@@ -15,7 +15,7 @@ _KINDS = ("image/png", "image/jpeg")
 
 def is_image(value: Any) -> bool:
     module = sys.modules.get("PIL.Image")
-    return module is not None and isinstance(value, module.Image)
+    return module is not None and issubclass(type(value), module.Image)
 
 
 def bundle_of(image: Any, limit: int) -> dict[str, str]:

@@ -244,7 +244,7 @@ def _expand_dollar(
         return "$", begin + 2
     first, *attributes = found[1].split(".")
     value = _lookup(first, names, globals_)
-    if value is _NOTHING or isinstance(value, ModuleType):
+    if value is _NOTHING or issubclass(type(value), ModuleType):
         return found[0], found.end()
     end = begin + 1 + len(first)
     for attribute in attributes:
