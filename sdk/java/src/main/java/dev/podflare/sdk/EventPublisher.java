@@ -74,7 +74,7 @@ final class EventPublisher implements Flow.Publisher<Event> {
         lock.unlock();
       }
       if (running != null) {
-        running.close(); // Wakes a read that waits for the code's next output.
+        running.leave(); // Wakes a read that waits for the code's next output.
       }
     }
 

@@ -11,6 +11,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.jspecify.annotations.Nullable;
@@ -47,7 +48,7 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
   private long nextSeq;
   private int failures;
   private boolean isFinished;
-  private volatile boolean isClosed;
+  private final AtomicBoolean isClosed = new AtomicBoolean();
   private @Nullable Event ready;
 
   /**
@@ -73,7 +74,7 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
 
   @Override
   public boolean hasNext() {
-    while (ready == null && !isFinished && !isClosed) {
+    while (ready == null && !isFinished && !isClosed.get()) {
       try {
         ready = receive();
       } catch (ConnectionException | RequestTimeoutException broken) {
@@ -99,8 +100,7 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
   /** Stops listening. The code is interrupted with it, or runs on, as it was started. */
   @Override
   public void close() {
-    if (!isClosed) {
-      isClosed = true;
+    if (isClosed.compareAndSet(false, true)) {
       if (isFinished) {
         answer.finish();
       } else {
@@ -110,8 +110,11 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
     }
   }
 
-  boolean isClosed() {
-    return isClosed;
+  /** The same for a caller that must not wait, and whose executor's threads may all be taken. */
+  void leave() {
+    if (!isClosed.get()) {
+      Threads.BLOCKING.execute(this::close);
+    }
   }
 
   private void stopTheCode() {
@@ -212,7 +215,7 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
       close();
       throw broken;
     }
-    if (isClosed) {
+    if (isClosed.get()) {
       throw Failures.closedMeanwhile("the stream", broken);
     }
     while (exec != null && (failures < transport.retries() || stillRuns(exec))) {
@@ -228,13 +231,13 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
         // Else the server is not back yet.
       } catch (PodflareException refused) {
         // The sandbox is gone, or this server does not keep execs: nobody knows how it ended.
-        isClosed = true;
+        isClosed.set(true);
         PodflareException unknown = outcomeUnknown(broken);
         unknown.addSuppressed(refused);
         throw unknown;
       }
     }
-    isClosed = true;
+    isClosed.set(true);
     throw outcomeUnknown(broken);
   }
 
@@ -244,7 +247,7 @@ final class EventReader implements Iterator<Event>, AutoCloseable {
     end = 0;
     scanned = 0;
     listen();
-    if (isClosed) { // By another thread, which has closed the answer before this one.
+    if (isClosed.get()) { // By another thread, which has closed the answer before this one.
       answer.close();
       throw Failures.closedMeanwhile("the stream", broken);
     }

@@ -120,9 +120,8 @@ public final class Sandbox implements AutoCloseable {
         result.whenComplete((done, failure) -> {
           isLeft.set(true);
           EventReader left = running.get();
-          if (left != null && !left.isClosed()) {
-            // Not here: this may be a thread that must not wait, and the client's may all be taken.
-            Threads.BLOCKING.execute(left::close);
+          if (left != null) {
+            left.leave();
           }
         });
     return result;
