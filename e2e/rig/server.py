@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rig import host
 from rig.deadline import eventually
 from rig.rest import Rest
 
@@ -112,10 +114,24 @@ class Server:
         )
 
     def name_resolvers(self, *addresses: str) -> None:
-        """Has sandboxes ask these for names, as if they were this host's; a server that runs follows."""
+        """Has sandboxes ask these for names, as if they were this host's. A server that runs follows within
+        a second, which is waited for."""
         self.config_home.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"nameserver {address}\n" for address in addresses)
         (self.config_home / "resolv.conf").write_text(lines)
+        eventually("the sandboxes' networks follow", lambda: self._ask(addresses), 20)
+
+    def _ask(self, addresses: tuple[str, ...]) -> bool:
+        """Whether every machine's network sends questions for names there, and nowhere else."""
+        for machine in host.machines_of(None, self.data_dir):
+            rules = host.as_root(
+                "nsenter", "-t", str(machine.pid), "-n",
+                "nft", "list", "table", "ip", "podflare_names", check=False,
+            )  # fmt: skip
+            asked = tuple(re.findall(r"dnat to ([0-9.]+)", rules))
+            if rules and not set(asked) == set(addresses):
+                return False
+        return True
 
     def start(self, deadline: float = START_DEADLINE) -> None:
         """Returns once the server is ready to serve; raises with what `up` said if it is not.
