@@ -355,7 +355,7 @@ class StoppedServerTest(KillingCase):
         eventually(f"the end of server {pid}", lambda: not os.path.exists(f"/proc/{pid}"))
 
     def test_sigterm_leaves_the_sandboxes_to_the_next_server(self) -> None:
-        sandbox = self.new_sandbox()
+        sandbox = self.rest.create()  # which `down` ends
         self.rest.exec(sandbox, "x = 41")
         machine = self.machine_of(sandbox)
         open_sandboxes = len(self.rest.ids())
