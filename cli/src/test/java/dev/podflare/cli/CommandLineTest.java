@@ -2,6 +2,7 @@ package dev.podflare.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.InputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
@@ -29,8 +30,14 @@ class CommandLineTest {
         Main.commandLine(arguments)
             .setOut(new PrintWriter(out, true))
             .setErr(new PrintWriter(error, true));
-    int code = commandLine.execute(arguments);
-    return new Ended(code, out.toString(), error.toString());
+    InputStream typed = System.in;
+    System.setIn(InputStream.nullInputStream()); // what the tests' runner has there never ends
+    try {
+      int code = commandLine.execute(arguments);
+      return new Ended(code, out.toString(), error.toString());
+    } finally {
+      System.setIn(typed);
+    }
   }
 
   @Test

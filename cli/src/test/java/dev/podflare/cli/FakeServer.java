@@ -3,6 +3,7 @@ package dev.podflare.cli;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.net.InetAddress;
@@ -78,7 +79,13 @@ final class FakeServer implements AutoCloseable {
         Main.commandLine(words)
             .setOut(new PrintWriter(out, true))
             .setErr(new PrintWriter(error, true));
-    return new Ended(commandLine.execute(words), out.toString(), error.toString());
+    InputStream typed = System.in;
+    System.setIn(InputStream.nullInputStream()); // what the tests' runner has there never ends
+    try {
+      return new Ended(commandLine.execute(words), out.toString(), error.toString());
+    } finally {
+      System.setIn(typed);
+    }
   }
 
   @Override
