@@ -55,7 +55,10 @@ def build_root(directory: Path, mirror: str | None) -> None:
         Bootstrap(release, sources, lock.fileno()).unpack(
             tree,
             variant="minbase",
-            packages=[release.kernel_package, *packages.requested(PACKAGES)],
+            packages=[
+                release.kernel_package,
+                *(request.pattern() for request in packages.requested(PACKAGES, slim=True)),
+            ],
             options=[*(f"--dpkgopt={option}" for option in _LEFT_OUT), _DEPMOD],
             purpose="build the rig's root file system",
         )
