@@ -2,9 +2,6 @@ package dev.podflare.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.io.InputStream;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -12,7 +9,6 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import picocli.CommandLine;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -21,23 +17,8 @@ class CommandLineTest {
 
   @TempDir private Path data;
 
-  private record Ended(int code, String out, String error) {}
-
   private static Ended run(String... arguments) {
-    StringWriter out = new StringWriter();
-    StringWriter error = new StringWriter();
-    CommandLine commandLine =
-        Main.commandLine(arguments)
-            .setOut(new PrintWriter(out, true))
-            .setErr(new PrintWriter(error, true));
-    InputStream typed = System.in;
-    System.setIn(InputStream.nullInputStream()); // what the tests' runner has there never ends
-    try {
-      int code = commandLine.execute(arguments);
-      return new Ended(code, out.toString(), error.toString());
-    } finally {
-      System.setIn(typed);
-    }
+    return Ended.of(arguments);
   }
 
   @Test

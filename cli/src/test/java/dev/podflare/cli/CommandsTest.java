@@ -87,7 +87,7 @@ class CommandsTest {
     assertThat(lastCall()).contains("\"code\":\"x = 1\"", "\"language\":\"python\"");
     var _ = server.run("exec", "3f", bash.toString());
     assertThat(lastCall()).contains("\"code\":\"ls\"", "\"language\":\"bash\"");
-    FakeServer.Ended ended = server.run("exec", "3f", folder + "/none.py");
+    Ended ended = server.run("exec", "3f", folder + "/none.py");
     assertThat(ended.code()).isEqualTo(1);
     assertThat(ended.error()).contains(folder + "/none.py: no such file");
   }
@@ -102,7 +102,7 @@ class CommandsTest {
   @ParameterizedTest
   @CsvSource({"exec 3f a b, too many words", "exec --sandbox 3f 3f 1, named twice"})
   void words_that_mean_nothing_are_refused(String line, String said) {
-    FakeServer.Ended ended = server.run(line.split(" "));
+    Ended ended = server.run(line.split(" "));
     assertThat(ended.code()).isEqualTo(2);
     assertThat(ended.error()).contains(said);
     assertThat(server.calls()).isEmpty();
@@ -135,8 +135,8 @@ class CommandsTest {
   void close_says_what_it_closed_beside_its_answer() {
     server.answering("DELETE /v1/sandboxes/" + ONE, 204, "");
     server.answering("DELETE /v1/sandboxes/" + TWO, 204, "");
-    FakeServer.Ended one = server.run("rm", "worker");
-    assertThat(one).isEqualTo(new FakeServer.Ended(0, "", "closed " + ONE + "\n"));
+    Ended one = server.run("rm", "worker");
+    assertThat(one).isEqualTo(new Ended(0, "", "closed " + ONE + "\n"));
     assertThat(server.run("close", "--all").error())
         .isEqualTo("closed " + ONE + "\nclosed " + TWO + "\n");
     assertThat(server.run("close").code()).isEqualTo(2);
@@ -172,9 +172,8 @@ class CommandsTest {
         project.resolve("a.txt"), PosixFilePermissions.fromString("rw-r--r--"));
     server.answering("PUT " + file("/root/work/a.txt") + "&mode=0644", "{}");
     server.answering("PUT " + file("/root/work/src/run") + "&mode=0751", "{}");
-    FakeServer.Ended ended = server.run("cp", project.toString(), "worker:work");
-    assertThat(ended)
-        .isEqualTo(new FakeServer.Ended(0, "", "copied 2 files, 6 B, to /root/work\n"));
+    Ended ended = server.run("cp", project.toString(), "worker:work");
+    assertThat(ended).isEqualTo(new Ended(0, "", "copied 2 files, 6 B, to /root/work\n"));
     assertThat(server.calls())
         .contains(
             "PUT " + file("/root/work/a.txt") + "&mode=0644 one",
@@ -205,7 +204,7 @@ class CommandsTest {
         "{\"entries\":[{\"name\":\"b\",\"type\":\"file\",\"mode\":\"0600\"}],\"truncated\":false}");
     server.answering("GET " + file("/root/out/a"), "A");
     server.answering("GET " + file("/root/out/d/b"), "BB");
-    FakeServer.Ended ended = server.run("cp", "worker:out", folder.toString());
+    Ended ended = server.run("cp", "worker:out", folder.toString());
     assertThat(ended.error()).isEqualTo("copied 2 files, 3 B, to " + folder + "/out\n");
     assertThat(folder.resolve("out/a")).hasContent("A").isExecutable();
     assertThat(folder.resolve("out/d/b")).hasContent("BB");
@@ -219,7 +218,7 @@ class CommandsTest {
     server.answering(
         listing("/root/out"),
         "{\"entries\":[{\"name\":\"" + name + "\",\"type\":\"file\"}],\"truncated\":false}");
-    FakeServer.Ended ended = server.run("cp", "worker:out", target + "/");
+    Ended ended = server.run("cp", "worker:out", target + "/");
     assertThat(ended.code()).isEqualTo(1);
     assertThat(ended.error()).contains("can't be written here");
     assertThat(folder.resolve("escaped")).doesNotExist();
@@ -246,7 +245,7 @@ class CommandsTest {
   void a_copy_needs_a_sandbox_on_one_side_and_a_file_on_the_other() {
     assertThat(server.run("cp", "a", "b").error()).contains("must be in a sandbox: ID:PATH");
     assertThat(server.run("cp", "worker:a", "3f:b").error()).contains("must be on this machine");
-    FakeServer.Ended none = server.run("cp", folder + "/none", "worker:");
+    Ended none = server.run("cp", folder + "/none", "worker:");
     assertThat(none.code()).isEqualTo(1);
     assertThat(none.error()).isEqualTo("podflare: " + folder + "/none: no such file\n");
   }
@@ -267,14 +266,14 @@ class CommandsTest {
     server.answering("GET /v1/sandboxes/" + TWO + "/family", "{\"sandboxes\":[]}");
     server.answering("GET /v1/sandboxes/" + closed + "/family", family);
     assertThat(server.run("tree", "sbx_99").out()).contains("sbx_990000", "closed");
-    FakeServer.Ended none = server.run("tree", "sbx_123456");
+    Ended none = server.run("tree", "sbx_123456");
     assertThat(none.code()).isEqualTo(1);
     assertThat(none.error()).contains("no sandbox of a family that is left begins with sbx_123456");
   }
 
   @Test
   void env_prints_what_a_shell_takes() {
-    FakeServer.Ended ended = server.run("env");
+    Ended ended = server.run("env");
     assertThat(ended.out()).matches("export PODFLARE_HOSTD_URL=http://127.0.0.1:\\d+\n(?s:.*)");
   }
 
@@ -288,7 +287,7 @@ class CommandsTest {
         "vscode|\"servers\"",
       })
   void mcp_prints_what_a_client_is_told(String client, String said) {
-    FakeServer.Ended ended = server.run("mcp", "--config", client, "--template", "python-datasci");
+    Ended ended = server.run("mcp", "--config", client, "--template", "python-datasci");
     assertThat(ended.code()).isZero();
     assertThat(ended.out()).contains(said, "python-datasci", "PODFLARE_HOSTD_URL");
     assertThat(ended.error()).startsWith("podflare: for " + client + ": ");
@@ -302,7 +301,7 @@ class CommandsTest {
 
   @Test
   void what_a_template_needs_is_looked_for_before_the_server_is_asked() {
-    FakeServer.Ended ended = server.run("template", "build", "d", "--script", "/nope");
+    Ended ended = server.run("template", "build", "d", "--script", "/nope");
     assertThat(ended.error()).contains("--script");
   }
 }

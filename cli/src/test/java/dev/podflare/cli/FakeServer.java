@@ -3,9 +3,6 @@ package dev.podflare.cli;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
@@ -16,13 +13,9 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
-import picocli.CommandLine;
 
 /** Answers calls as it was told, and remembers them: what a command asks of a server. */
 final class FakeServer implements AutoCloseable {
-
-  /** How a command ended. */
-  record Ended(int code, String out, String error) {}
 
   private record Answer(int status, String body) {}
 
@@ -72,20 +65,7 @@ final class FakeServer implements AutoCloseable {
     all.addAll(
         end < 0 ? all.size() : end,
         List.of("--server", "http://127.0.0.1:" + http.getAddress().getPort()));
-    StringWriter out = new StringWriter();
-    StringWriter error = new StringWriter();
-    String[] words = all.toArray(String[]::new);
-    CommandLine commandLine =
-        Main.commandLine(words)
-            .setOut(new PrintWriter(out, true))
-            .setErr(new PrintWriter(error, true));
-    InputStream typed = System.in;
-    System.setIn(InputStream.nullInputStream()); // what the tests' runner has there never ends
-    try {
-      return new Ended(commandLine.execute(words), out.toString(), error.toString());
-    } finally {
-      System.setIn(typed);
-    }
+    return Ended.of(all.toArray(String[]::new));
   }
 
   @Override
