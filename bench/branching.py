@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from measures import Row, Target, milliseconds
 from podflare import Client, Sandbox
-from scenarios import IDLE_MEMORY, MEBI, Bench
+from rig import host
+from scenarios import MEBI, Bench, private_bytes
 
-PAUSE = Target(emulated=20, kvm=5)
-FIVE_RUNNING = Target(emulated=60, kvm=30)
-FIRST_ANSWER = Target(emulated=250, kvm=None)
-FIVE_ANSWER = Target(emulated=None, kvm=30)
+PAUSE = Target(emulated=8, kvm=5)
+PAUSE_WITH_MUCH_DIRT = Target(emulated=20, kvm=None)
+FIVE_RUNNING = Target(emulated=40, kvm=30)
+FIRST_ANSWER = Target(emulated=40, kvm=None)
+FIVE_ANSWER = Target(emulated=120, kvm=30)
+TWENTY_ANSWER = Target(emulated=500, kvm=None)
+HUNDRED_RUNNING = Target(emulated=800, kvm=None)
+#: A generation costs what the first one costs, but for the noise of a host.
+FLAT = Target(emulated=1.5, kvm=1.5)
+MEMORY_AT_ONCE = Target(emulated=4, kvm=None)
+MEMORY_AFTER_NUMPY = Target(emulated=12, kvm=None)
 RESUMED = Target(emulated=500, kvm=50)
 DIFFERENCE = Target(emulated=100, kvm=100)
 
@@ -56,6 +65,23 @@ while time.monotonic() < end:
 """
 
 
+#: The scenarios, in their order.
+OF_BRANCHING = (
+    "forks",
+    "hundred",
+    "pause_from_outside",
+    "dirty_memory",
+    "machine_sizes",
+    "generations",
+    "tenth_generation",
+    "memory_of_children",
+    "instead_of_forks",
+    "merges",
+    "differences",
+    "spaces",
+)
+
+
 @dataclass(frozen=True)
 class Forked:
     """One fork, in ms since it was asked for; the answers are those of the children's first call,
@@ -73,26 +99,30 @@ class Branching:
 
     bench: Bench
 
-    def scenarios(self) -> Sequence[Callable[[], Iterator[Row]]]:
-        return (
-            self.forks,
-            self.pause_from_outside,
-            self.dirty_memory,
-            self.machine_sizes,
-            self.generations,
-            self.memory_of_children,
-            self.instead_of_forks,
-            self.merges,
-            self.differences,
-            self.spaces,
-        )
-
     # -- scenarios
 
     def forks(self) -> Iterator[Row]:
         with self.sandbox() as parent:
             for n in self.counts():
                 yield from self.rows_of_forks(parent.id, n, "")
+
+    def hundred(self) -> Iterator[Row]:
+        """Where the host has room for them, and says why not where it has none."""
+        wanted = 100
+        capacity = self.bench.capacity()
+        if capacity["room_for"] < wanted + 1:
+            free = capacity["host_memory_free_bytes"] / MEBI / 1024
+            print(
+                f"no row for fork({wanted}): the server has room for {capacity['room_for']} more sandboxes"
+                f" and {wanted + 1} are needed; {free:.1f} GiB of this host's memory are free",
+                file=sys.stderr,
+            )
+            return
+        with self.sandbox() as parent:
+            taken = [self.dirty_fork(parent, wanted) for _ in range(3)]
+        yield from pause_and_running(f"fork({wanted})", taken, "", None, HUNDRED_RUNNING)
+        answered = [one.answers[-1] for one in taken]
+        yield Row(f"fork({wanted}), all children's answers", "ms", answered)
 
     def pause_from_outside(self) -> Iterator[Row]:
         with self.sandbox() as parent:
@@ -113,7 +143,8 @@ class Branching:
                 for _ in range(max(1, self.bench.sizes.forks * 3 // 5)):
                     self.dirty(parent, size)
                     taken.append(self.fork(parent.id, 5))
-            yield from pause_and_running("fork(5)", taken, f"{size} MB dirty", None, None)
+            pause = PAUSE_WITH_MUCH_DIRT if size == 500 else None
+            yield from pause_and_running("fork(5)", taken, f"{size} MB dirty", pause, None)
 
     def machine_sizes(self) -> Iterator[Row]:
         for memory_mb in self.bench.sizes.machine_mb:
@@ -140,19 +171,50 @@ class Branching:
                 family.callback(sandbox.close)
                 sandbox.run_code(f"generation = {generation}")
 
+    def tenth_generation(self) -> Iterator[Row]:
+        """What a fork costs whose parent is the ninth fork of a fork, against the first. Both kinds
+        by turns, so that what the host does meanwhile meets both."""
+        with contextlib.ExitStack() as family:
+            first = sandbox = family.enter_context(self.sandbox())
+            for _ in range(9):
+                [sandbox] = sandbox.fork()
+                family.callback(sandbox.close)
+                sandbox.run_code("import os; own = os.urandom(1 << 20)")
+            rounds = max(5, self.bench.sizes.forks)
+            pairs = [
+                (self.dirty_fork(first, 1), self.dirty_fork(sandbox, 1)) for _ in range(rounds)
+            ]
+        for what, figure in (
+            ("parent's pause", lambda one: one.pause),
+            ("children running", lambda one: one.running),
+            ("first child's answer", lambda one: one.answers[0]),
+        ):
+            shallow = Row("", "ms", [figure(one) for one, _ in pairs])
+            deep = Row(f"fork(1), {what}", "ms", [figure(one) for _, one in pairs],
+                       note="making generation 10")  # fmt: skip
+            yield deep
+            ratio = [deep.median / shallow.median]
+            yield Row(f"fork(1), {what}, tenth generation over first", "times", ratio, FLAT)
+
     def memory_of_children(self) -> Iterator[Row]:
+        """As the API tells it, and as the host's kernel does."""
         with self.sandbox() as parent:
             self.dirty(parent, USUAL_DIRT_MB)
             children = parent.fork(5)
             try:
                 at_once = [self.memory(child) for child in children]
+                private = [self.private(child) for child in children]
                 for child in children:
                     child.run_code("import numpy; numpy.ones(1000).sum()")
                 after = [self.memory(child) for child in children]
+                private_after = [self.private(child) for child in children]
             finally:
                 close(children)
-        yield Row("memory of a child", "MiB", at_once, IDLE_MEMORY, note="at once, its own pages")
-        yield Row("memory of a child", "MiB", after, note="after its first numpy call")
+        name, numpy = "memory of a child", "after its first numpy call"
+        yield Row(name, "MiB", at_once, MEMORY_AT_ONCE, note="at once, its own pages")
+        yield Row(name, "MiB", after, MEMORY_AFTER_NUMPY, note=numpy)
+        yield Row("a child's private memory on the host", "MiB", private, note="at once")
+        yield Row("a child's private memory on the host", "MiB", private_after, note=numpy)
 
     def instead_of_forks(self) -> Iterator[Row]:
         """The same n copies of a prepared process: by a fork, and by preparing n."""
@@ -255,9 +317,9 @@ class Branching:
     def rows_of_forks(self, parent_id: str, n: int, note: str) -> Iterator[Row]:
         parent = Sandbox.connect(parent_id, client=self.client)
         running = FIVE_RUNNING if n == 5 else None
-        everybody = FIVE_ANSWER if n == 5 else None
+        everybody = {5: FIVE_ANSWER, 20: TWENTY_ANSWER}.get(n)
         yield from rows_of(
-            f"fork({n})", self.usual_forks(parent, n), note, PAUSE, running, everybody
+            f"fork({n})", self.usual_forks(parent, n), note, PAUSE if n <= 5 else None, running, everybody
         )
 
     def usual_forks(self, parent: Sandbox, n: int) -> list[Forked]:
@@ -350,6 +412,9 @@ class Branching:
     def memory(self, sandbox: Sandbox) -> float:
         return sandbox.info()["memory_used_bytes"] / MEBI
 
+    def private(self, sandbox: Sandbox) -> float:
+        return private_bytes(host.machine_of(self.bench.data_dir, sandbox.id).pid) / MEBI
+
 
 def rows_of(
     name: str,
@@ -361,7 +426,8 @@ def rows_of(
 ) -> Iterator[Row]:
     yield from pause_and_running(name, taken, note, pause, running)
     first = [one.answers[0] for one in taken]
-    yield Row(f"{name}, first child's answer", "ms", first, FIRST_ANSWER, note=note)
+    wanted = FIRST_ANSWER if len(taken[0].answers) <= 5 else None
+    yield Row(f"{name}, first child's answer", "ms", first, wanted, note=note)
     if len(taken[0].answers) > 1:
         last = [one.answers[-1] for one in taken]
         yield Row(f"{name}, all children's answers", "ms", last, everybody, note=note)

@@ -29,7 +29,11 @@ SDKS = REPOSITORY / "sdk"
 PROGRAM = REPOSITORY / "cli" / "target" / "podflare"
 
 CREATE = Target(emulated=10, kvm=3)
-WARM_CALL = Target(emulated=4, kvm=1.5)
+CREATE_WITHOUT_POOL = Target(emulated=15, kvm=None)
+FIRST_ANSWER = Target(emulated=15, kvm=None)
+WARM_CALL = Target(emulated=2, kvm=1.5, p95=4)
+BASH_CALL = Target(emulated=15, kvm=None)
+DESCRIPTION = Target(emulated=0.7, kvm=0.7)
 TOOL = Target(emulated=2, kvm=2)
 SDK = Target(emulated=0.3, kvm=0.3)
 IDLE_MEMORY = Target(emulated=90, kvm=20)
@@ -56,7 +60,7 @@ class Sizes:
 
 
 QUICK = Sizes(20, 4, 100, 3, 16 * MEBI, 8, 8, 5, 5, (10,), 3, (), 1)
-USUAL = Sizes(30, 8, 200, 5, 64 * MEBI, 20, 50, 5, 20, (10, 100, 500), 20, (512, 4096), 3)
+USUAL = Sizes(30, 8, 200, 5, 64 * MEBI, 20, 50, 10, 20, (10, 100, 500), 20, (512, 4096), 3)
 ALL = Sizes(100, 8, 1000, 10, 1024 * MEBI, 20, 50, 20, 20, (10, 100, 500), 20, (512, 4096), 5)
 
 
@@ -69,6 +73,21 @@ FIRST_CELLS = (
         "import matplotlib.pyplot as plt; plt.plot([1, 4, 9]); plt.show()",
         Target(700, None),
     ),
+)
+
+
+#: The scenarios, in their order.
+OF_ONE_SANDBOX = (
+    "create",
+    "creates_without_pool",
+    "calls",
+    "first_cells",
+    "tools",
+    "sdks",
+    "streaming",
+    "files",
+    "memory",
+    "server_heap",
 )
 
 
@@ -86,6 +105,7 @@ class Bench:
     port: int
     key: str
     server_pid: int
+    data_dir: Path
     sizes: Sizes
 
     @property
@@ -110,7 +130,8 @@ class Bench:
     def wait_until_prepared(self) -> None:
         """Waits until the machines are there that become the children of the next fork."""
         self._wait_for(
-            "machines are prepared", lambda now: now["prepared_ready"] >= now["prepared_target"]
+            "machines are prepared",
+            lambda now: now.get("prepared_ready", 0) >= now.get("prepared_target", 0),
         )
 
     def quiet(self) -> None:
@@ -151,7 +172,7 @@ class Bench:
             first_answer.append((answered - began) * 1000)
             wire.request("DELETE", f"/v1/sandboxes/{sandbox}")
         yield Row("create, pool hit, over HTTP", "ms", raw, CREATE)
-        yield Row("create to first answer", "ms", first_answer)
+        yield Row("create to first answer", "ms", first_answer, FIRST_ANSWER)
         client, made_by_sdk = self.client, []
         for _ in range(self.sizes.creates):
             self.wait_for_pool()
@@ -161,6 +182,39 @@ class Bench:
             sandbox.close()
         yield Row("create, pool hit, Python SDK", "ms", made_by_sdk)
         yield self.burst()
+
+    def creates_without_pool(self) -> Iterator[Row]:
+        """Creates of a size that no pool keeps ready; what a first one has to boot is not counted."""
+        wire, size = self.wire(), {"memory_mb": 768}
+        asked = {"template": "default", **size}
+
+        def created() -> str:
+            return json.loads(wire.request("POST", "/v1/sandboxes", asked))["id"]
+
+        wire.request("DELETE", f"/v1/sandboxes/{created()}")
+        made, first_answer = [], []
+        misses = self.capacity()["pool_misses"]
+        count = max(5, self.sizes.creates // 3)
+        for _ in range(count):
+            self.quiet()
+            began = time.perf_counter()
+            sandbox = created()
+            made.append((time.perf_counter() - began) * 1000)
+            wire.request("POST", f"/v1/sandboxes/{sandbox}/exec", {"code": "1"})
+            first_answer.append((time.perf_counter() - began) * 1000)
+            wire.request("DELETE", f"/v1/sandboxes/{sandbox}")
+        wire.close()
+        missed = self.capacity()["pool_misses"] - misses
+        note = f"a size of its own; {missed} of {count} missed a pool"
+        yield Row("create without a pool, over HTTP", "ms", made, CREATE_WITHOUT_POOL, note=note)
+        yield Row("create without a pool, to first answer", "ms", first_answer)
+
+    def capacity(self) -> dict[str, Any]:
+        wire = self.wire()
+        try:
+            return json.loads(wire.request("GET", "/v1/capacity"))
+        finally:
+            wire.close()
 
     def burst(self) -> Row:
         """Creates all at once, more than one caller waiting for the same pool."""
@@ -190,6 +244,22 @@ class Bench:
             yield Row('run_code("1"), over HTTP', "ms", samples, WARM_CALL)
             samples = [milliseconds(lambda: sandbox.run_code("1")) for _ in range(self.sizes.calls)]
             yield Row('run_code("1"), Python SDK', "ms", samples)
+            body = {"code": "true", "language": "bash"}
+            for _ in range(5):
+                wire.request("POST", path, body)
+            samples = [
+                milliseconds(lambda: wire.request("POST", path, body))
+                for _ in range(max(20, self.sizes.calls // 4))
+            ]
+            yield Row('run_code("true", language="bash"), over HTTP', "ms", samples, BASH_CALL)
+            described = f"/v1/sandboxes/{sandbox.id}"
+            for _ in range(20):
+                wire.request("GET", described)
+            samples = [
+                milliseconds(lambda: wire.request("GET", described))
+                for _ in range(self.sizes.calls)
+            ]
+            yield Row("GET /v1/sandboxes/{id}", "ms", samples, DESCRIPTION)
 
     def first_cells(self) -> Iterator[Row]:
         """What programs begin with, each as the first call of a new sandbox."""
@@ -318,6 +388,15 @@ class Bench:
         client = self.client
         with ThreadPoolExecutor(4) as callers:
             return list(callers.map(lambda _: Sandbox(client=client), range(count)))
+
+
+def private_bytes(pid: int) -> int:
+    """What a process's memory takes on the host that no other one shares with it, as the kernel counts it."""
+    rollup = host.as_root("cat", f"/proc/{pid}/smaps_rollup")
+    private = re.findall(r"^Private_(?:Clean|Dirty): +(\d+) kB$", rollup, re.MULTILINE)
+    if len(private) != 2:
+        raise RuntimeError(f"the kernel did not tell the private memory of {pid}: {rollup[:300]}")
+    return sum(int(part) for part in private) * 1024
 
 
 def heap_bytes(pid: int) -> int:
