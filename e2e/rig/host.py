@@ -192,9 +192,9 @@ class Footprint:
             interfaces=len(os.listdir("/sys/class/net")),
             mounts=len(Path("/proc/self/mountinfo").read_text().splitlines()),
             files=sum(len(names) for _, _, names in os.walk(data_dir)),
-            cgroups=_cgroups(),
+            cgroups=len(control_groups()),
             firewall_rules=len(as_root("nft", "list", "ruleset").splitlines()),
-            leases=_leases(mark),
+            leases=len(leases_of(data_dir)),
         )
 
     def growth_since(
@@ -220,21 +220,23 @@ def _network_namespaces() -> set[str]:
     return found
 
 
-def _cgroups() -> int:
-    return sum(
-        1
+def control_groups() -> list[Path]:
+    """Those of the microVMs of all servers on this host; each is named after its machine."""
+    return [
+        Path(root)
         for root, _, _ in os.walk("/sys/fs/cgroup")
         if "podflare" in os.path.relpath(root, "/sys/fs/cgroup")
-    )
+    ]
 
 
-def _leases(mark: str) -> int:
-    """How many of the host's numbers microVMs of this data directory hold."""
-    held = 0
+def leases_of(data_dir: Path) -> list[str]:
+    """The host's numbers that microVMs of this data directory hold."""
+    held = []
     with contextlib.suppress(FileNotFoundError):
         for entry in os.scandir("/run/podflare/leases"):
             with contextlib.suppress(FileNotFoundError):  # It may be given back while we look.
-                held += mark in Path(entry.path).read_text()
+                if str(data_dir) in Path(entry.path).read_text():
+                    held.append(entry.name)
     return held
 
 

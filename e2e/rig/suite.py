@@ -22,6 +22,7 @@ class Scale:
     freezes: int
     crashes: int
     crashes_in_builds: int
+    stress_seconds: float
 
 
 MEBI = 1 << 20
@@ -38,6 +39,7 @@ FAST = Scale(
     freezes=3,
     crashes=3,
     crashes_in_builds=3,
+    stress_seconds=25.0,
 )
 ALL = Scale(
     "all",
@@ -51,9 +53,10 @@ ALL = Scale(
     freezes=5,
     crashes=10,
     crashes_in_builds=5,
+    stress_seconds=30.0,
 )
-#: As ALL, and the server is killed as often as takes an hour or two.
-SOAK = replace(ALL, name="soak", crashes=50, crashes_in_builds=50)
+#: As ALL, for ten minutes of forks, or by --filter for tests that kill the server as often as takes an hour.
+SOAK = replace(ALL, name="soak", crashes=50, crashes_in_builds=50, stress_seconds=600.0)
 
 _server: Server | None = None
 _scale: Scale = FAST
