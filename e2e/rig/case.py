@@ -24,6 +24,12 @@ def slow(test: Marked) -> Marked:
     return test
 
 
+#: The shapes of machines that tests ask for beside the usual one. A server boots the first machine of a shape, which
+#: takes a minute where it is emulated: a test takes one of these, and not one of its own.
+SMALL = {"memory_mb": 512, "disk_mb": 256}
+LARGE = {"cpus": 2, "memory_mb": 2048, "disk_mb": 16384}
+
+
 class Case(unittest.TestCase):
     """Tests against the suite's server. Every test ends within `deadline_seconds`, or fails."""
 

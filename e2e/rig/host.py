@@ -151,7 +151,12 @@ def kill(process: Process) -> None:
 
 
 def lives(process: Process) -> bool:
-    return any(process.identity == one.identity for one in processes())
+    return is_running(*process.identity)
+
+
+def is_running(pid: int, started: int) -> bool:
+    """Whether the process of this number that was started then runs, and is no zombie."""
+    return any((pid, started) == one.identity for one in processes() if one.pid == pid)
 
 
 def end_all_of(data_dir: Path) -> list[Process]:

@@ -188,7 +188,14 @@ class Server:
 
     @property
     def pid(self) -> int:
-        return int(self.status()["pid"])
+        """The process that serves, as its data directory names it; `podflare status` takes a second to say so."""
+        try:
+            process = json.loads((self.data_dir / "server.json").read_text())["process"]
+        except FileNotFoundError:
+            raise RuntimeError(f"no server runs on {self.data_dir}") from None
+        if not host.is_running(process["pid"], process["startTicks"]):
+            raise RuntimeError(f"the server of {self.data_dir} has ended")
+        return int(process["pid"])
 
     @property
     def isolation(self) -> str:

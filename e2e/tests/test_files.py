@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator
 
 from rig import host, suite
-from rig.case import SandboxCase, slow
+from rig.case import SMALL, SandboxCase, slow
 from rig.deadline import eventually
 
 MEBI = 1 << 20
@@ -226,7 +226,7 @@ class FilesTest(SandboxCase):
 @slow
 class DiskFullTest(SandboxCase):
     def test_a_full_disk_is_said_and_the_sandbox_lives_on(self) -> None:
-        sandbox = self.new_sandbox(disk_mb=256)
+        sandbox = self.new_sandbox(**SMALL)
         try:
             answer = self.rest.put(sandbox, "/root/too-much", b"\0" * (288 * MEBI))
         except (BrokenPipeError, ConnectionResetError, http.client.HTTPException):
@@ -234,7 +234,10 @@ class DiskFullTest(SandboxCase):
         self.assert_refused(answer, {413, 422, 503, 507})
         self.assertEqual(answer.json["code"], "disk_full")
         self.assertNotIn("too-much", str(self.rest.files(sandbox, "/root").json))
-        ran = self.rest.exec(sandbox, "open('/root/fill', 'wb').write(bytes(288 << 20))")
+        ran = self.rest.exec(
+            sandbox,
+            "with open('/root/fill', 'wb') as file:\n  for _ in range(288): file.write(bytes(1 << 20))",
+        )
         assert ran.error is not None, ran.events
         self.assertIn("No space left on device", ran.error["value"])
         self.rest.remove(sandbox, "/root/fill")

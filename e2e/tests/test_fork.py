@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 from rig import host, outside, suite
-from rig.case import Case, slow
+from rig.case import LARGE, SMALL, Case, slow
 from rig.deadline import at_most, eventually
 
 #: What a long session of an agent leaves in a machine.
@@ -574,13 +574,10 @@ class ForkSizeTest(Case):
         self.forks_with_its_disk()
 
     def test_a_small_machine(self) -> None:
-        self.forks_with_its_disk(memory_mb=512)
+        self.forks_with_its_disk(**SMALL)
 
     def test_a_large_machine_with_a_large_disk(self) -> None:
-        if suite.scale() is not suite.FAST:
-            self.forks_with_its_disk(memory_mb=2048, disk_mb=16384)
-        else:
-            self.forks_with_its_disk(disk_mb=8192)
+        self.forks_with_its_disk(**LARGE)
 
 
 class ForkEgressTest(Case):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rig.case import Case, slow
+from rig.case import SMALL, Case, slow
 from rig.deadline import eventually
 
 
@@ -104,7 +104,7 @@ class ListingTest(Case):
 
     @slow
     def test_limits_that_are_asked_for_are_what_the_guest_gets(self) -> None:
-        sandbox = self.new_sandbox(memory_mb=512, disk_mb=256)
+        sandbox = self.new_sandbox(**SMALL)
         ran = self.rest.exec(
             sandbox,
             "import os, shutil\n"
@@ -114,7 +114,7 @@ class ListingTest(Case):
         )
         memory, disk, cpus = (int(line) for line in ran.stdout.split())
         info = self.rest.info(sandbox).json
-        self.assertEqual((info["memory_mb"], info["disk_mb"]), (512, 256))
+        self.assertEqual({key: info[key] for key in SMALL}, SMALL)
         self.assertTrue(380 <= memory <= 512, memory)
         self.assertTrue(150 <= disk <= 256, disk)
         self.assertEqual(cpus, info["cpus"])

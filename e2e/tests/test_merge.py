@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from rig.case import Case, slow
+from rig.case import SMALL, Case, slow
 from rig.deadline import eventually
 from rig.rest import Refused
 
@@ -368,7 +368,7 @@ class FileMergeTest(MergeCase):
 
     @slow
     def test_a_full_disk_of_the_parent_refuses_the_merge_and_changes_nothing(self) -> None:
-        parent = self.new_sandbox(disk_mb=256)
+        parent = self.new_sandbox(**SMALL)
         (winner,) = self.fork(parent)
         self.rest.bash(parent, "dd if=/dev/zero of=/root/filler bs=1M count=150 status=none")
         ran = self.rest.bash(
