@@ -128,7 +128,9 @@ class JailTest {
   void it_sees_only_the_paths_that_are_named() throws Exception {
     try (JailedPython inside = start()) {
       String expected =
-          Stream.concat(Stream.of("work"), Qemu.systemPaths().stream().map(JailTest::topOf))
+          Stream.concat(
+                  Stream.of("work"),
+                  Qemu.systemPaths(Path.of("/")).keySet().stream().map(JailTest::topOf))
               .distinct()
               .sorted()
               .map(name -> "'" + name + "'")
@@ -143,8 +145,8 @@ class JailTest {
     }
   }
 
-  private static String topOf(Path path) {
-    return path.getName(0).toString();
+  private static String topOf(String path) {
+    return path.split("/", 2)[0];
   }
 
   @Test

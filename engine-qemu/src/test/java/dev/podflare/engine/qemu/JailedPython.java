@@ -14,6 +14,7 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
@@ -55,8 +56,8 @@ final class JailedPython implements AutoCloseable {
    */
   static JailedPython start(Jail jail, Path socket) throws Exception {
     Jail complete = jail;
-    for (Path path : Qemu.systemPaths()) {
-      complete = complete.showing(path, path.toString().substring(1));
+    for (Map.Entry<String, Path> shown : Qemu.systemPaths(Path.of("/")).entrySet()) {
+      complete = complete.showing(shown.getValue(), shown.getKey());
     }
     JailedPython python =
         new JailedPython(complete.start(List.of("/usr/bin/python3", "-I", "-c", PROGRAM)), socket);

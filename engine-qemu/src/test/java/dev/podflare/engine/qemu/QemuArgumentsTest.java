@@ -20,7 +20,8 @@ class QemuArgumentsTest {
 
   private static QemuArguments arguments(Isolation isolation, MachineShape shape) {
     return new QemuArguments(
-        new Qemu(Path.of("/usr/bin/qemu"), "9.9.9", new Accelerator(isolation, "a test")), shape);
+        new Qemu(Path.of("/"), "9.9.9", "pc-i440fx-9.9", new Accelerator(isolation, "a test")),
+        shape);
   }
 
   /** The values of one option, in their order. */
