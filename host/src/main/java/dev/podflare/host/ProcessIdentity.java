@@ -21,12 +21,21 @@ public record ProcessIdentity(long pid, long startTicks, String bootId) {
 
   /** The process that has this id now; empty if there is none. */
   public static Optional<ProcessIdentity> of(long pid) {
+    return read(pid, false);
+  }
+
+  /** As {@link #of}, for one that has ended as well, until it is reaped. */
+  static Optional<ProcessIdentity> ofUnreaped(long pid) {
+    return read(pid, true);
+  }
+
+  private static Optional<ProcessIdentity> read(long pid, boolean zombies) {
     try {
       String stat =
           Files.readString(Path.of("/proc/" + pid + "/stat"), StandardCharsets.ISO_8859_1);
       // The name is in brackets and may hold brackets and spaces itself: count from the last one.
       String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
-      if (fields[0].equals("Z")) {
+      if (fields[0].equals("Z") && !zombies) {
         return Optional.empty();
       }
       long ticks = Long.parseLong(fields[START_TIME_AFTER_NAME]);
