@@ -101,6 +101,7 @@ final class Sandbox {
   private volatile Condition condition;
   private volatile int generation;
   private volatile Instant lastUsed;
+  private volatile @Nullable Measurement lastMeasurement;
 
   /** Those that an earlier server wrote down, until it is known what became of them. */
   private List<Exec> recalled = List.of();
@@ -748,15 +749,28 @@ final class Sandbox {
   }
 
   /** Empty once the machine has ended. */
-  private static Optional<Usage> usage(Machine machine) {
+  private Optional<Usage> usage(Machine machine) {
+    if (machine.hasEnded()) {
+      return Optional.empty();
+    }
+    Instant now = clock.instant();
+    Measurement last = lastMeasurement;
+    if (last != null && last.stands(machine.microVm(), lastUsed, now)) {
+      return Optional.of(last.usage());
+    }
     try {
-      return machine.hasEnded() ? Optional.empty() : Optional.of(machine.microVm().usage());
+      Usage usage = machine.microVm().usage();
+      lastMeasurement = new Measurement(machine.microVm(), usage, now);
+      return Optional.of(usage);
     } catch (EngineException e) {
       return machine.hasEnded() ? Optional.empty() : Optional.of(NOTHING_USED);
     }
   }
 
-  /** All that is known of it. Measuring what it uses takes milliseconds. */
+  /**
+   * All that is known of it. Measuring what it uses takes milliseconds, so that is done once a
+   * second at most while nobody uses it.
+   */
   SandboxInfo info(Isolation isolation) {
     return switch (condition) {
       case Condition.Awake(Machine machine) ->
