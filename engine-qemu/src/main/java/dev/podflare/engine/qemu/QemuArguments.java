@@ -230,8 +230,6 @@ final class QemuArguments {
             "-display",
             "none",
             "-no-reboot",
-            "-sandbox",
-            "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             "-accel",
             qemu.accelerator().option(shape.cpus()),
             "-cpu",

@@ -422,9 +422,7 @@ public final class QemuEngine implements Engine {
             shape,
             directory ->
                 new QemuArguments(qemu, shape).waiting(foundations.layFor(shape, directory)),
-            jail ->
-                jail.showing(programs.layers(), "podflare-layers.so")
-                    .preloading("/podflare-layers.so"));
+            UnaryOperator.identity());
     try {
       machine.getReady();
       return machine;
@@ -513,6 +511,8 @@ public final class QemuEngine implements Engine {
             .writingFilesOf(largestFile(shape))
             .showing(directory.layers().directory(), VmDirectory.LAYERS_IN_JAIL.substring(1))
             .showingWritable(directory.work(), VmDirectory.WORK_IN_JAIL.substring(1))
+            .showing(programs.layers(), "podflare-layers.so")
+            .preloading("/podflare-layers.so")
             // QEMU tries its file locks on it.
             .showingDevice("/dev/null");
     for (Map.Entry<String, Path> shown : qemu.systemPaths().entrySet()) {

@@ -53,8 +53,7 @@ class QemuArgumentsTest {
           "-global",
           "-netdev",
           "-serial",
-          "-mon",
-          "-sandbox"
+          "-mon"
         }) {
       assertThat(values(clone, option)).as(option).isEqualTo(values(boot, option)).isNotEmpty();
     }
@@ -126,12 +125,5 @@ class QemuArgumentsTest {
   void no_path_of_the_host_is_named(@ForAll Isolation isolation) {
     QemuArguments machine = arguments(isolation, new MachineShape(1, 512, 256));
     assertThat(machine.boot(IMAGE)).noneMatch(word -> word.contains(SECRET.toString()));
-  }
-
-  @Property
-  void system_calls_that_a_monitor_does_not_need_are_denied(@ForAll Isolation isolation) {
-    QemuArguments machine = arguments(isolation, new MachineShape(1, 512, 256));
-    assertThat(values(machine.waiting(true), "-sandbox"))
-        .containsExactly("on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
   }
 }
