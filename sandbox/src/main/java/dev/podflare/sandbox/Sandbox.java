@@ -760,7 +760,7 @@ final class Sandbox {
     }
     try {
       Usage usage = machine.microVm().usage();
-      lastMeasurement = new Measurement(machine.microVm(), usage, now);
+      lastMeasurement = new Measurement(machine.microVm().id(), usage, now);
       return Optional.of(usage);
     } catch (EngineException e) {
       return machine.hasEnded() ? Optional.empty() : Optional.of(NOTHING_USED);

@@ -11,7 +11,7 @@ class MeasurementTest {
   private static final Instant AT = Instant.ofEpochSecond(1_000);
 
   private final ScriptedMicroVm machine = new ScriptedMicroVm();
-  private final Measurement measurement = new Measurement(machine, machine.usage(), AT);
+  private final Measurement measurement = new Measurement(machine.id(), machine.usage(), AT);
 
   @Test
   void isReportedAgainForASecond() {
