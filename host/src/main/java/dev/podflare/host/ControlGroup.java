@@ -5,9 +5,11 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.CopyOnWriteArrayList;
 
 /**
  * The kernel's limits for one machine monitor: memory and number of threads.
@@ -22,41 +24,144 @@ public final class ControlGroup implements AutoCloseable {
   private static final Path ROOT = Path.of("/sys/fs/cgroup");
   private static final String PARENT = "podflare";
 
+  /** Memory of no file, in the statistics of the memory controller. */
+  private static final String MEMORY_OF_VERSION_2 = "anon ";
+
+  private static final String MEMORY_OF_VERSION_1 = "total_rss ";
+
+  private final boolean version2;
   private final List<Path> directories;
   private final List<String> missing;
 
-  private ControlGroup(List<Path> directories, List<String> missing) {
+  private ControlGroup(boolean version2, List<Path> directories, List<String> missing) {
+    this.version2 = version2;
     this.directories = List.copyOf(directories);
-    this.missing = List.copyOf(missing);
+    this.missing = new CopyOnWriteArrayList<>(missing);
   }
 
   /**
-   * Makes a group.
+   * Makes a group without limits, for a machine whose size is not known yet.
+   *
+   * @param name becomes a directory's name, so the caller has checked it
+   */
+  public static ControlGroup create(String name) throws HostException {
+    List<Path> made = new ArrayList<>();
+    List<String> missing = new ArrayList<>();
+    boolean version2 = isVersion2();
+    // Else the parent could go, with the last group of another server, before this one is in it.
+    try (var _ = HostLock.acquire()) {
+      if (version2) {
+        makeVersion2(name, made, missing);
+      } else {
+        makeVersion1("memory", name, made, missing);
+        makeVersion1("pids", name, made, missing);
+      }
+    }
+    return new ControlGroup(version2, made, missing);
+  }
+
+  /**
+   * Makes a group with limits.
    *
    * @param name becomes a directory's name, so the caller has checked it
    * @param memoryBytes how much memory its processes may use together
    * @param tasks how many threads and processes it may hold
    */
   public static ControlGroup create(String name, long memoryBytes, int tasks) throws HostException {
-    List<Path> made = new ArrayList<>();
-    List<String> missing = new ArrayList<>();
-    // Else the parent could go, with the last group of another server, before this one is in it.
-    try (var _ = HostLock.acquire()) {
-      if (Files.exists(ROOT.resolve("cgroup.controllers"))) {
-        limitVersion2(name, memoryBytes, tasks, made, missing);
-      } else {
-        limitVersion1("memory", "memory.limit_in_bytes", memoryBytes, name, made)
-            .ifPresent(missing::add);
-        limitVersion1("pids", "pids.max", tasks, name, made).ifPresent(missing::add);
+    ControlGroup group = create(name);
+    group.limit(memoryBytes, tasks);
+    return group;
+  }
+
+  /**
+   * Sets the limits, or sets them anew. What this host can't limit is added to {@link #missing()}.
+   *
+   * @param memoryBytes how much memory its processes may use together
+   * @param tasks how many threads and processes it may hold
+   */
+  public void limit(long memoryBytes, int tasks) {
+    for (Path directory : directories) {
+      if (version2 || directory.startsWith(ROOT.resolve("memory"))) {
+        set(
+            "memory",
+            directory.resolve(version2 ? "memory.max" : "memory.limit_in_bytes"),
+            memoryBytes);
+      }
+      if (version2 || directory.startsWith(ROOT.resolve("pids"))) {
+        set("pids", directory.resolve("pids.max"), tasks);
       }
     }
-    return new ControlGroup(made, missing);
+  }
+
+  private void set(String controller, Path file, long value) {
+    try {
+      Files.writeString(file, Long.toString(value), StandardOpenOption.WRITE);
+    } catch (IOException e) {
+      missing.add(reason(controller, version2, e));
+    }
+  }
+
+  /**
+   * Moves a process into the group, with all its threads. What it has used before stays where it
+   * was counted.
+   *
+   * @throws HostException if it has ended, or the group is full or gone
+   */
+  public void add(long pid) throws HostException {
+    for (Path procs : procsFiles()) {
+      try {
+        Files.writeString(procs, Long.toString(pid), StandardOpenOption.WRITE);
+      } catch (IOException e) {
+        throw new HostException(
+            "process " + pid + " can't be moved into the control group " + procs.getParent(), e);
+      }
+    }
+  }
+
+  /**
+   * The memory in bytes that processes of the group hold now and that is of no file, pages that
+   * they share with processes outside only if it was they who were the first to touch them.
+   *
+   * @return empty if this host does not count it
+   * @throws HostException if the group is gone
+   */
+  public OptionalLong memoryBytes() throws HostException {
+    String field = version2 ? MEMORY_OF_VERSION_2 : MEMORY_OF_VERSION_1;
+    for (Path directory : directories) {
+      Path file = directory.resolve("memory.stat");
+      if ((version2 && Files.exists(file)) || directory.startsWith(ROOT.resolve("memory"))) {
+        try {
+          for (String line : Files.readAllLines(file)) {
+            if (line.startsWith(field)) {
+              return OptionalLong.of(Long.parseLong(line.substring(field.length())));
+            }
+          }
+        } catch (IOException e) {
+          throw new HostException(
+              "the memory of the control group " + directory + " can't be read", e);
+        }
+      }
+    }
+    return OptionalLong.empty();
+  }
+
+  private static boolean isVersion2() {
+    return Files.exists(ROOT.resolve("cgroup.controllers"));
+  }
+
+  private static String reason(String controller, boolean version2, IOException e) {
+    return controller
+        + " limit (control groups v"
+        + (version2 ? 2 : 1)
+        + ": "
+        + e.getMessage()
+        + ")";
   }
 
   /** Which limits this host can't set, one clause each; empty is best. */
   public static List<String> unavailable() {
     List<String> unavailable = new ArrayList<>();
-    boolean version2 = Files.exists(ROOT.resolve("cgroup.controllers"));
+    boolean version2 = isVersion2();
     for (String controller : List.of("memory", "pids")) {
       Path place = version2 ? ROOT : ROOT.resolve(controller);
       if (!Files.isWritable(place) || (version2 && !offers(controller))) {
@@ -84,11 +189,10 @@ public final class ControlGroup implements AutoCloseable {
         found.add(directory);
       }
     }
-    return new ControlGroup(found, List.of());
+    return new ControlGroup(isVersion2(), found, List.of());
   }
 
-  private static void limitVersion2(
-      String name, long memoryBytes, int tasks, List<Path> made, List<String> missing) {
+  private static void makeVersion2(String name, List<Path> made, List<String> missing) {
     Path parent = ROOT.resolve(PARENT);
     Path directory = parent.resolve(name);
     try {
@@ -97,26 +201,24 @@ public final class ControlGroup implements AutoCloseable {
       Files.writeString(parent.resolve("cgroup.subtree_control"), "+memory +pids");
       Files.createDirectory(directory);
       made.add(directory);
-      Files.writeString(directory.resolve("memory.max"), Long.toString(memoryBytes));
-      Files.writeString(directory.resolve("pids.max"), Integer.toString(tasks));
     } catch (IOException e) {
-      missing.add("memory and task limits (control groups v2: " + e.getMessage() + ")");
+      missing.add(reason("memory", true, e));
+      missing.add(reason("pids", true, e));
     }
   }
 
-  private static Optional<String> limitVersion1(
-      String controller, String file, long value, String name, List<Path> made) {
+  private static void makeVersion1(
+      String controller, String name, List<Path> made, List<String> missing) {
     Path directory = ROOT.resolve(controller).resolve(PARENT).resolve(name);
     try {
       if (!Files.isDirectory(ROOT.resolve(controller))) {
-        return Optional.of(controller + " limit (control groups v1 has no such controller here)");
+        missing.add(controller + " limit (control groups v1 has no such controller here)");
+        return;
       }
       Files.createDirectories(directory);
       made.add(directory);
-      Files.writeString(directory.resolve(file), Long.toString(value));
-      return Optional.empty();
     } catch (IOException e) {
-      return Optional.of(controller + " limit (control groups v1: " + e.getMessage() + ")");
+      missing.add(reason(controller, false, e));
     }
   }
 
@@ -127,7 +229,7 @@ public final class ControlGroup implements AutoCloseable {
 
   /** What could not be limited, one clause each; empty is best. */
   public List<String> missing() {
-    return missing;
+    return List.copyOf(missing);
   }
 
   /** Removes the group. Its processes must have ended, or the kernel keeps it. */

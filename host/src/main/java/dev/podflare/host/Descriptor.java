@@ -80,6 +80,11 @@ public final class Descriptor implements AutoCloseable {
     return openAt(NOWHERE, file.toString(), file, access.flags | O_NOFOLLOW, 0);
   }
 
+  /** As {@link #open}; reads and writes that would have to wait fail. */
+  static Descriptor openNonBlocking(Path file, Access access) throws IOException {
+    return openAt(NOWHERE, file.toString(), file, access.flags | O_NOFOLLOW | O_NONBLOCK, 0);
+  }
+
   /**
    * Opens a regular file in a directory to which a stranger may write: nothing that lies outside of
    * the directory, nothing by way of any symbolic link, and no pipe or device.

@@ -106,6 +106,95 @@ class ControlGroupTest {
   }
 
   @Test
+  void limits_can_be_set_once_a_process_is_in_it() throws Exception {
+    ControlGroup group = ControlGroup.create(name());
+    Process process =
+        new ProcessBuilder(
+                "python3",
+                "-c",
+                """
+                import sys, threading
+                print("there", flush=True)
+                sys.stdin.readline()
+                end = threading.Event()
+                started = 1
+                try:
+                    for _ in range(100):
+                        threading.Thread(target=end.wait, daemon=True).start()
+                        started += 1
+                except RuntimeError:
+                    pass
+                print(started, flush=True)
+                end.set()
+                x = bytearray(512 << 20)
+                print("still there", flush=True)
+                """)
+            .start();
+    assertThat(process.inputReader().readLine()).isEqualTo("there");
+    group.add(process.pid());
+    for (Path procs : group.procsFiles()) {
+      assertThat(procs).hasContent(Long.toString(process.pid()));
+    }
+    group.limit(1L << 30, 100);
+    group.limit(MEMORY, TASKS);
+    assertThat(group.missing()).isEmpty();
+    process.getOutputStream().write('\n');
+    process.getOutputStream().flush();
+    assertThat(process.inputReader().readLine()).isEqualTo(Integer.toString(TASKS));
+    assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+    assertThat(process.exitValue()).isEqualTo(128 + 9);
+    closeOnceEmpty(group);
+  }
+
+  @Test
+  void a_process_that_is_gone_can_not_be_added() throws Exception {
+    try (ControlGroup group = ControlGroup.create(name())) {
+      assertThatThrownBy(() -> group.add(Integer.MAX_VALUE))
+          .isInstanceOf(HostException.class)
+          .hasMessageContaining("process 2147483647 can't be moved");
+    }
+  }
+
+  @Test
+  void its_memory_is_what_its_processes_hold_and_no_file() throws Exception {
+    ControlGroup group = ControlGroup.create(name(), 256L << 20, TASKS);
+    Path file = Files.createTempFile("control-group-test-", "");
+    Process process =
+        startIn(
+            group,
+            """
+            import sys
+            with open("%s", "r+b") as file:
+                file.write(bytes(64 << 20))
+                file.seek(0)
+                file.read()
+            print("files", flush=True)
+            sys.stdin.readline()
+            held = bytearray(32 << 20)
+            for page in range(0, len(held), 4096):
+                held[page] = 1
+            print("memory", flush=True)
+            sys.stdin.readline()
+            """
+                .formatted(file));
+    try {
+      assertThat(process.inputReader().readLine()).isEqualTo("files");
+      long before = group.memoryBytes().orElseThrow();
+      // What Python had read is gone by now; the pages of the file are not counted at all.
+      assertThat(before).isLessThan(32L << 20);
+      process.getOutputStream().write('\n');
+      process.getOutputStream().flush();
+      assertThat(process.inputReader().readLine()).isEqualTo("memory");
+      assertThat(group.memoryBytes().orElseThrow() - before).isBetween(31L << 20, 40L << 20);
+    } finally {
+      process.destroyForcibly();
+      Files.delete(file);
+    }
+    closeOnceEmpty(group);
+    assertThatThrownBy(group::memoryBytes).isInstanceOf(HostException.class);
+  }
+
+  @Test
   void closing_removes_it_and_can_be_done_twice() throws Exception {
     ControlGroup group = create();
     List<Path> directories = group.procsFiles().stream().map(Path::getParent).toList();

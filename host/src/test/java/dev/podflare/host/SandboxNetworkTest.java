@@ -100,6 +100,23 @@ class SandboxNetworkTest {
   }
 
   @Test
+  void the_tap_is_opened_for_one_monitor_at_a_time() throws Exception {
+    String before = Files.readSymbolicLink(Path.of("/proc/thread-self/ns/net")).toString();
+    try (Descriptor tap = network.openTap()) {
+      assertThat(Files.readString(Path.of("/proc/self/fdinfo/" + tap.number())))
+          .contains("iff:\ttap0\n");
+      assertThat(inNamespace("cat", "/sys/class/net/tap0/carrier")).isEqualTo("1");
+      assertThatThrownBy(network::openTap)
+          .isInstanceOf(IOException.class)
+          .hasMessageEndingWith("can't be opened: ioctl: Device or resource busy");
+    }
+    network.openTap().close();
+    assertThat(Files.readSymbolicLink(Path.of("/proc/thread-self/ns/net"))).hasToString(before);
+    network.close();
+    assertThatThrownBy(network::openTap).isInstanceOf(IOException.class);
+  }
+
+  @Test
   void closing_leaves_no_namespace_and_no_device() throws Exception {
     network.close();
     assertThat(network.namespace()).doesNotExist();
