@@ -73,6 +73,13 @@ class CliTest(Case):
         self.assertIn(self.server.address, ran.stdout)
         self.assertIn(self.server.isolation, ran.stdout)
 
+    def test_all_that_tell_of_isolation_say_the_same_of_what_it_is_worth(self) -> None:
+        promise = self.rest.call("GET", "/v1/capacity").json["isolation_promise"]
+        self.assertGreater(len(promise), 80)
+        for command in ("status", "doctor"):
+            self.assertIn(promise, self.server.command(command).stdout, command)
+        self.assertIn(promise, self.server.banner)
+
     def test_without_a_server_every_command_says_so_and_fails(self) -> None:
         with tempfile.TemporaryDirectory(prefix="pf-e2e-nothing-") as nowhere:
             settings = {"XDG_CONFIG_HOME": nowhere, "PODFLARE_DATA_DIR": f"{nowhere}/data"}

@@ -65,12 +65,14 @@ final class Examination {
     findings.add(Finding.ok("QEMU", facts.get().name()));
     findings.add(
         facts.get().isolation() == Isolation.KVM
-            ? Finding.ok("isolation", "kvm: " + facts.get().isolationReason())
+            ? Finding.ok(
+                "isolation",
+                "kvm: " + facts.get().isolationReason() + ". " + facts.get().isolation().promise())
             : Finding.note(
                 "isolation",
                 "emulated: " + facts.get().isolationReason(),
-                "Sandboxes are full virtual machines all the same, but Python in them is some 20 times"
-                    + " slower. Use a host with hardware (or nested) virtualization for speed."));
+                facts.get().isolation().promise()
+                    + " Python in them is some 20 times slower, too."));
   }
 
   private void programs() {

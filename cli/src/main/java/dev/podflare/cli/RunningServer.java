@@ -3,6 +3,7 @@ package dev.podflare.cli;
 import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.cli.text.Version;
 import dev.podflare.engine.EngineException;
+import dev.podflare.engine.EngineFacts;
 import dev.podflare.engine.Isolation;
 import dev.podflare.engine.MachineShape;
 import dev.podflare.engine.qemu.QemuEngine;
@@ -100,6 +101,18 @@ final class RunningServer implements AutoCloseable {
     }
   }
 
+  /** Refuses to serve on a host where sandboxes would be emulated. */
+  static void requireKvm(EngineFacts facts) throws CommandFailure {
+    if (facts.isolation() != Isolation.KVM) {
+      throw new CommandFailure(
+          "--require-kvm was given, but there is no KVM here: "
+              + facts.isolationReason()
+              + ". Start it on a host with hardware or nested virtualization and /dev/kvm, or leave"
+              + " the option out if this is enough: "
+              + facts.isolation().promise());
+    }
+  }
+
   private void startParts(
       Path data,
       Path image,
@@ -126,10 +139,8 @@ final class RunningServer implements AutoCloseable {
         case OF_SERVER -> engine.leave();
       }
     });
-    if (requireKvm && engine.facts().isolation() != Isolation.KVM) {
-      throw new CommandFailure(
-          "--require-kvm was given, but there is no hardware isolation here: "
-              + engine.facts().isolationReason());
+    if (requireKvm) {
+      requireKvm(engine.facts());
     }
     engine.facts().warnings().forEach(progress);
     LocalSandboxes sandboxes =

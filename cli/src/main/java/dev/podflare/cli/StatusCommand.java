@@ -80,6 +80,7 @@ final class StatusCommand implements Callable<Integer> {
       out.printf("isolation  %s (%s)%n", here.isolation(), here.isolationReason());
       out.printf("engine     %s%n", here.engine());
     });
+    out.printf("           %s%n", capacity.path("isolation_promise").asString());
     out.printf(
         "sandboxes  %d; room for %d more%n",
         capacity.path("sandboxes").asInt(), capacity.path("room_for").asInt());

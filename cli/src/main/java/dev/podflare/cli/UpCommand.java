@@ -5,6 +5,7 @@ import dev.podflare.cli.client.Credentials;
 import dev.podflare.cli.client.Environment;
 import dev.podflare.cli.client.ProcessSignal;
 import dev.podflare.cli.text.Version;
+import dev.podflare.engine.Isolation;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -198,6 +199,7 @@ final class UpCommand implements Callable<Integer> {
 
             Podflare serves on http://%s
             Isolation: %s (%s; %s)
+            %s
             Credentials: %s
             %s
             Try it:
@@ -210,6 +212,7 @@ final class UpCommand implements Callable<Integer> {
             running.isolation(),
             running.isolationReason(),
             running.engine(),
+            Isolation.of(running.isolation()).promise(),
             Credentials.userFile(),
             remarkOn(running.address()));
     out().flush();

@@ -1,17 +1,20 @@
 package dev.podflare.sandbox;
 
+import dev.podflare.engine.Isolation;
 import dev.podflare.engine.Prepared;
 import java.util.List;
 
 /**
  * What this host holds and can hold.
  *
+ * @param isolation what stands between a sandbox of this host and the host
  * @param sandboxes sandboxes that are not closed
  * @param hostMemoryFreeBytes memory of the host that could still be used
  * @param roomFor roughly how many more sandboxes fit
  * @param prepared microVMs that wait to become clones, of whatever a pool, a fork or a resume needs
  */
 public record Capacity(
+    Isolation isolation,
     int sandboxes,
     long hostMemoryTotalBytes,
     long hostMemoryFreeBytes,

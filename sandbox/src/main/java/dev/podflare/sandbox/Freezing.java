@@ -201,11 +201,10 @@ final class Freezing {
   private Machine start(SpaceManifest space, SandboxId id, int generation, Line line)
       throws InterruptedException {
     try {
-      Snapshot snapshot = engine.open(directories.machine(space.id()));
       Machine machine =
           new Machine(
               id,
-              engine.start(snapshot, space.sandbox().egress()),
+              engine.start(whole(space.id()), space.sandbox().egress()),
               space.resync(),
               generation,
               line,
@@ -214,10 +213,21 @@ final class Freezing {
       return machine;
     } catch (EngineException e) {
       throw e.kind() == EngineException.Kind.SNAPSHOT_MISMATCH
-          ? Refusals.spaceDamaged(e)
+          ? Refusals.spaceNotTaken(e)
           : Refusals.of(e);
     } catch (GuestException e) {
       throw Refusals.of(e, "");
+    }
+  }
+
+  private Snapshot whole(SpaceId id) throws EngineException {
+    try {
+      return engine.open(directories.machine(id));
+    } catch (EngineException e) {
+      if (e.kind() == EngineException.Kind.SNAPSHOT_MISMATCH) {
+        throw Refusals.spaceDamaged(e);
+      }
+      throw e;
     }
   }
 

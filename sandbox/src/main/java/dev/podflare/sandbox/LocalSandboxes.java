@@ -400,6 +400,7 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
   @Override
   public Capacity capacity() {
     return new Capacity(
+        engine.facts().isolation(),
         open.size(),
         room.total(),
         room.free(),

@@ -53,6 +53,8 @@ final class HostRoutes {
     long hits = pools.stream().mapToLong(Capacity.Pool::hits).sum();
     long misses = pools.stream().mapToLong(Capacity.Pool::misses).sum();
     json.writeStartObject();
+    json.writeStringProperty("isolation", capacity.isolation().word());
+    json.writeStringProperty("isolation_promise", capacity.isolation().promise());
     json.writeNumberProperty("sandboxes", capacity.sandboxes());
     json.writeNumberProperty("room_for", capacity.roomFor());
     json.writeNumberProperty("host_memory_total_bytes", capacity.hostMemoryTotalBytes());

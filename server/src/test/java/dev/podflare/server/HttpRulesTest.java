@@ -3,6 +3,7 @@ package dev.podflare.server;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.podflare.engine.Isolation;
 import dev.podflare.sandbox.SandboxException;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -274,6 +275,9 @@ class HttpRulesTest {
 
     JsonNode capacity = server.get("/v1/capacity").json();
     assertThat(capacity.required("pool_hit_rate_bp").intValue()).isEqualTo(9000);
+    assertThat(capacity.required("isolation").asString()).isEqualTo("emulated");
+    assertThat(capacity.required("isolation_promise").asString())
+        .isEqualTo(Isolation.EMULATED.promise());
     assertThat(capacity.required("prepared_ready").intValue()).isEqualTo(4);
     assertThat(capacity.required("prepared_target").intValue()).isEqualTo(5);
     assertThat(server.get("/metrics").body())

@@ -400,6 +400,7 @@ final class SandboxesInMemory implements Sandboxes {
   @Override
   public Capacity capacity() {
     return new Capacity(
+        Isolation.EMULATED,
         alive.size(),
         8L << 30,
         4L << 30,
