@@ -109,7 +109,7 @@ public final class ControlSocket implements AutoCloseable {
    * @throws IOException if nobody listens there, or there is no room in time
    */
   public static ControlSocket connect(Path path, Duration patience) throws IOException {
-    Descriptor socket = UnixSocket.socket(SEQPACKET);
+    Descriptor socket = UnixSocket.socket(UnixSocket.Kind.SEQPACKET);
     try (Descriptor place = Descriptor.locate(path);
         Arena arena = Arena.ofConfined()) {
       MemorySegment address = UnixSocket.address(place.path().toString(), arena);

@@ -3,12 +3,14 @@ package dev.podflare.host;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.net.InetAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,46 +41,84 @@ import org.jspecify.annotations.Nullable;
 public final class SandboxNetwork implements AutoCloseable {
 
   /** The guest's gateway; the guest's own address, 10.0.2.15, is part of its image. */
-  private static final String GATEWAY = "10.0.2.2/24";
+  private static final InetAddress GATEWAY = InetAddress.ofLiteral("10.0.2.2");
 
   /**
    * The same everywhere: a copy of a machine remembers the gateway of the one that it was copied
    * of.
    */
-  private static final String GATEWAY_MAC = "52:54:00:00:00:02";
+  private static final byte[] GATEWAY_MAC = {0x52, 0x54, 0, 0, 0, 2};
 
   /**
    * Whom the guest asks for names, one for each resolver that a host can have. Addresses of the
    * tap, as somebody must answer for them when the guest looks for their hardware address; where
    * the host has fewer resolvers, nobody listens at the others.
    */
-  private static final List<String> NAME_SERVERS = List.of("10.0.2.3", "10.0.2.4", "10.0.2.5");
+  private static final List<InetAddress> NAME_SERVERS =
+      Stream.of("10.0.2.3", "10.0.2.4", "10.0.2.5").map(InetAddress::ofLiteral).toList();
 
   /**
    * What the kernel does for the guest. Refusals are not rationed: they go to the guest that caused
    * them, at its own monitor's expense. An answer without a name comes from the guest's own side,
    * with an address of this namespace.
    */
-  private static final String KERNEL_SETTINGS =
+  private static final Map<String, String> KERNEL_SETTINGS =
+      Map.of(
+          "ipv4/ip_forward", "1",
+          "ipv4/icmp_ratemask", "0",
+          "ipv4/conf/all/send_redirects", "0",
+          "ipv4/conf/tap0/send_redirects", "0",
+          "ipv4/conf/tap0/accept_local", "1");
+
+  /** There, unless the host's kernel has no IPv6. */
+  private static final Map<String, String> KERNEL_SETTINGS_OF_IPV6 =
+      Map.of("ipv6/conf/all/disable_ipv6", "1", "ipv6/conf/default/disable_ipv6", "1");
+
+  private static final Path SETTINGS = Path.of("/proc/sys/net");
+
+  /**
+   * Goes before rules that replace others. Left out where there are none yet, as it costs three
+   * times what the rules do: the kernel waits until no packet meets those that go.
+   */
+  private static final String WITHOUT_POLICY =
       """
-      cd /proc/sys/net
-      if [ -e ipv6 ]; then echo 1 >ipv6/conf/all/disable_ipv6; echo 1 >ipv6/conf/default/disable_ipv6; fi
-      echo 1 >ipv4/ip_forward
-      echo 0 >ipv4/icmp_ratemask
-      echo 0 >ipv4/conf/all/send_redirects
-      echo 0 >ipv4/conf/tap0/send_redirects
-      echo 1 >ipv4/conf/tap0/accept_local
+      table ip podflare
+      delete table ip podflare
+      table inet podflare
+      delete table inet podflare
       """;
+
+  private static final String WITHOUT_NAMES =
+      """
+      table ip podflare_names
+      delete table ip podflare_names
+      """;
+
+  private static final String OUTSIDE = "outside.nft";
+  private static final String NOTHING = "nothing.nft";
+  private static final String NAMES = "names.nft";
+  private static final String OF_HOST = "host.nft";
+
+  /** Under the lock of the host: which rules of the host were the last that were prepared. */
+  private static final Path PREPARED = HostLock.DIRECTORY.resolve("rules");
+
+  private static final Path DEVICES = Path.of("/sys/class/net");
+  private static final String HOST_DEVICE = "pfv";
 
   private static final int BASE = (198 << 24) | (18 << 16);
 
   private final Lease lease;
+  private final NetworkNamespace namespace;
 
   /** What the name servers stand for; null if an earlier process has set it. */
   private @Nullable List<String> resolvers;
 
+  /** The policy that holds; null if an earlier process has set it. */
+  private @Nullable String policy;
+
   private SandboxNetwork(Lease lease) {
     this.lease = lease;
+    this.namespace = new NetworkNamespace("pf" + lease.number());
   }
 
   /**
@@ -89,17 +129,15 @@ public final class SandboxNetwork implements AutoCloseable {
   public static SandboxNetwork open(Lease lease, List<String> resolvers) throws HostException {
     SandboxNetwork network = new SandboxNetwork(lease);
     network.close(); // What a microVM that died with its server left under this number.
-    try (var _ = HostLock.acquire()) {
-      // Each time, as the last microVM of another server may just have taken the rules with it.
-      prepareHost();
-      network.addNamespace();
-    }
     try {
+      network.namespace.create();
+      network.connectToHost();
       network.furnish(resolvers);
       return network;
-    } catch (HostException e) {
+    } catch (IOException | HostException e) {
       network.close();
-      throw e;
+      throw new HostException(
+          "network " + network.name() + " can't be built: " + e.getMessage(), e);
     }
   }
 
@@ -110,11 +148,11 @@ public final class SandboxNetwork implements AutoCloseable {
 
   /** The namespace's file, for setns(2). */
   public Path namespace() {
-    return Path.of("/run/netns", name());
+    return namespace.file();
   }
 
   boolean isOpen() {
-    return Files.exists(namespace());
+    return namespace.exists();
   }
 
   /** The guest's end, a device in the namespace. */
@@ -130,88 +168,98 @@ public final class SandboxNetwork implements AutoCloseable {
    */
   public Descriptor openTap() throws IOException {
     try {
-      return new NetworkNamespace(namespace()).inside(() -> Tap.open(tap()));
-    } catch (IOException e) {
+      return namespace.inside(() -> Tap.open(tap()));
+    } catch (IOException | HostException e) {
       throw new IOException(
           "the tap of network " + name() + " can't be opened: " + e.getMessage(), e);
     }
   }
 
   private String name() {
-    return "pf" + lease.number();
+    return namespace.name();
   }
 
   private String hostDevice() {
-    return "pfv" + lease.number();
+    return HOST_DEVICE + lease.number();
   }
 
   private String innerDevice() {
     return "pfn" + lease.number();
   }
 
-  private String address(int offset) {
+  private InetAddress address(int offset) {
     int address = BASE + lease.number() * 4 + offset;
-    return "%d.%d.%d.%d"
-        .formatted(address >>> 24, (address >>> 16) & 255, (address >>> 8) & 255, address & 255);
+    return InetAddress.ofLiteral(
+        "%d.%d.%d.%d"
+            .formatted(
+                address >>> 24, (address >>> 16) & 255, (address >>> 8) & 255, address & 255));
   }
 
-  private void addNamespace() throws HostException {
-    Command.of("ip", "netns", "add", name()).run();
-    Command.of("ip", "-batch", "-")
-        .run(
-            """
-            link add %1$s type veth peer name %2$s netns %3$s
-            address add %4$s/30 dev %1$s
-            """
-                .formatted(hostDevice(), innerDevice(), name(), address(1)));
-    withoutIpv6(hostDevice());
-    Command.of("ip", "link", "set", hostDevice(), "up").run();
+  private void connectToHost() throws IOException, HostException {
+    try (NetworkDevices host = NetworkDevices.open();
+        Descriptor inner = Descriptor.open(namespace.file(), Descriptor.Access.READ)) {
+      host.addPair(hostDevice(), innerDevice(), inner);
+      host.address(hostDevice(), address(1), 30);
+      withoutIpv6(hostDevice());
+      host.setUp(hostDevice());
+    }
+    // After the device is there: from now on no other server takes the rules with its last microVM.
+    try (var _ = HostLock.acquire()) {
+      prepareHost();
+    }
   }
 
   /** Before it is up: the kernel gives a device an IPv6 address then, which the host listens at. */
-  private static void withoutIpv6(String device) throws HostException {
-    Path setting = Path.of("/proc/sys/net/ipv6/conf", device, "disable_ipv6");
-    try {
-      if (Files.exists(setting)) {
-        Files.writeString(setting, "1");
-      }
-    } catch (IOException e) {
-      throw new HostException("IPv6 can't be switched off on " + device, e);
+  private static void withoutIpv6(String device) throws IOException {
+    Path setting = SETTINGS.resolve("ipv6/conf").resolve(device).resolve("disable_ipv6");
+    if (Files.exists(setting)) {
+      Files.writeString(setting, "1");
     }
   }
 
-  private void furnish(List<String> resolvers) throws HostException {
-    Command.of("ip", "-n", name(), "-batch", "-")
-        .run(
-            """
-            tuntap add dev %1$s mode tap vnet_hdr user %2$d
-            link set dev %1$s address %3$s
-            address add %4$s dev %1$s
-            """
-                    .formatted(tap(), lease.userId(), GATEWAY_MAC, GATEWAY)
-                + nameServers("add"));
-    inNamespace("sh", "-e", "-s").run(KERNEL_SETTINGS);
-    Command.of("ip", "-n", name(), "-batch", "-")
-        .run(
-            """
-            link set %1$s up
-            address add %2$s/30 dev %3$s
-            link set %3$s up
-            route add default via %4$s
-            """
-                .formatted(tap(), address(2), innerDevice(), address(1)));
+  private void furnish(List<String> resolvers) throws IOException, HostException {
+    boolean _ =
+        namespace.inside(() -> {
+          Tap.create(tap(), lease.userId());
+          setUpKernel();
+          try (NetworkDevices devices = NetworkDevices.open()) {
+            devices.setHardwareAddress(tap(), GATEWAY_MAC);
+            devices.address(tap(), GATEWAY, 24);
+            addNameServers(devices);
+            devices.setUp(tap());
+            devices.address(innerDevice(), address(2), 30);
+            devices.setUp(innerDevice());
+            devices.defaultRoute(address(1));
+          }
+          setRules(rules(OUTSIDE) + questions(resolvers));
+          return true;
+        });
     synchronized (this) {
-      inNamespace("nft", "-f", "-").run(rules("outside.nft") + questions(resolvers));
       this.resolvers = resolvers;
+      this.policy = OUTSIDE;
     }
   }
 
-  private String nameServers(String change) {
-    StringBuilder batch = new StringBuilder();
-    for (String server : NAME_SERVERS) {
-      batch.append("address %s %s/32 dev %s\n".formatted(change, server, tap()));
+  private void addNameServers(NetworkDevices devices) throws IOException {
+    for (InetAddress server : NAME_SERVERS) {
+      devices.address(tap(), server, 32);
     }
-    return batch.toString();
+  }
+
+  private static void setUpKernel() throws IOException {
+    for (var setting : KERNEL_SETTINGS.entrySet()) {
+      Files.writeString(SETTINGS.resolve(setting.getKey()), setting.getValue());
+    }
+    if (Files.exists(SETTINGS.resolve("ipv6"))) {
+      for (var setting : KERNEL_SETTINGS_OF_IPV6.entrySet()) {
+        Files.writeString(SETTINGS.resolve(setting.getKey()), setting.getValue());
+      }
+    }
+  }
+
+  /** In the namespace in which the thread is. */
+  private static void setRules(String rules) throws HostException {
+    Command.of("nft", "-f", "-").run(rules);
   }
 
   /**
@@ -220,27 +268,58 @@ public final class SandboxNetwork implements AutoCloseable {
    * @param resolvers whom the guest's questions for names go to
    */
   void renew(List<String> resolvers) throws HostException {
-    withoutIpv6(hostDevice());
-    Command.of("ip", "-n", name(), "-batch", "-").run(nameServers("replace"));
-    inNamespace("sh", "-e", "-s").run(KERNEL_SETTINGS);
+    inNamespace(() -> {
+      try (NetworkDevices devices = NetworkDevices.open()) {
+        addNameServers(devices);
+      }
+      setUpKernel();
+      return true;
+    });
+    try {
+      withoutIpv6(hostDevice());
+    } catch (IOException e) {
+      throw new HostException("IPv6 can't be switched off on " + hostDevice(), e);
+    }
     followResolvers(resolvers);
   }
 
   /** Lets the guest reach the outside. */
   public void allowOutside() throws HostException {
-    inNamespace("nft", "-f", "-").run(rules("outside.nft"));
+    allow(OUTSIDE);
   }
 
   /** Lets every packet of the guest die, those of open connections too. */
   public void allowNothing() throws HostException {
-    inNamespace("nft", "-f", "-").run(rules("nothing.nft"));
+    allow(NOTHING);
+  }
+
+  private synchronized void allow(String wanted) throws HostException {
+    if (!wanted.equals(policy)) {
+      replaceRules(WITHOUT_POLICY + rules(wanted));
+      policy = wanted;
+    }
   }
 
   /** Sends the guest's questions for names to these, if they went to others. */
   synchronized void followResolvers(List<String> now) throws HostException {
     if (!now.equals(resolvers)) {
-      inNamespace("nft", "-f", "-").run(questions(now));
+      replaceRules(WITHOUT_NAMES + questions(now));
       resolvers = now;
+    }
+  }
+
+  private void replaceRules(String rules) throws HostException {
+    inNamespace(() -> {
+      setRules(rules);
+      return true;
+    });
+  }
+
+  private void inNamespace(NetworkNamespace.Work<Boolean> work) throws HostException {
+    try {
+      boolean _ = namespace.inside(work);
+    } catch (IOException e) {
+      throw new HostException("network " + name() + " can't be changed: " + e.getMessage(), e);
     }
   }
 
@@ -249,15 +328,9 @@ public final class SandboxNetwork implements AutoCloseable {
     for (int index = 0; index < resolvers.size(); index++) {
       questions.append(
           "    ip daddr %s meta l4proto { tcp, udp } th dport 53 dnat to %s\n"
-              .formatted(NAME_SERVERS.get(index), resolvers.get(index)));
+              .formatted(NAME_SERVERS.get(index).getHostAddress(), resolvers.get(index)));
     }
-    return rules("names.nft").replace("$questions\n", questions);
-  }
-
-  private Command inNamespace(String... words) {
-    List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", name()));
-    all.addAll(List.of(words));
-    return Command.of(all.toArray(String[]::new));
+    return rules(NAMES).replace("$questions\n", questions);
   }
 
   private static String rules(String resource) {
@@ -281,17 +354,32 @@ public final class SandboxNetwork implements AutoCloseable {
     }
   }
 
-  /** Makes the host's half of the policy, common to all microVMs of all servers. */
+  /**
+   * Makes the host's half of the policy, common to all microVMs of all servers, unless nobody has
+   * changed the host's rules since it was made. Under the lock of the host.
+   */
   private static void prepareHost() throws HostException {
+    String rules = rules(OF_HOST);
     try {
-      Path forwarding = Path.of("/proc/sys/net/ipv4/ip_forward");
+      Path forwarding = SETTINGS.resolve("ipv4/ip_forward");
       if (!Files.readString(forwarding).strip().equals("1")) {
         Files.writeString(forwarding, "1");
       }
+      int generation = FirewallGeneration.current();
+      if (Files.exists(PREPARED) && Files.readString(PREPARED).equals(mark(generation, rules))) {
+        return;
+      }
+      setRules(rules);
+      // As it was, and one change: that of somebody else in between makes this do it once more.
+      Files.writeString(PREPARED, mark(generation + 1, rules));
     } catch (IOException e) {
-      throw new HostException("IPv4 forwarding can't be switched on", e);
+      throw new HostException("the host's half of the policy can't be made: " + e.getMessage(), e);
     }
-    Command.of("nft", "-f", "-").run(rules("host.nft"));
+  }
+
+  /** Another version of this program may have other rules. */
+  private static String mark(int generation, String rules) {
+    return generation + " " + rules.hashCode();
   }
 
   private static boolean hasHostsHalf() throws HostException {
@@ -302,36 +390,39 @@ public final class SandboxNetwork implements AutoCloseable {
   /** Removes the host's half if no microVM of any server is left. */
   public static void releaseHost() throws HostException {
     try (var _ = HostLock.acquire()) {
-      if (!Command.of("ip", "-o", "link", "show", "type", "veth").run().contains(" pfv")) {
+      if (!hasSandboxes()) {
         HostFirewall.forgetSandboxes();
-        Command.of("nft", "-f", "-")
-            .run(
-                """
-                table ip podflare
-                delete table ip podflare
-                table inet podflare
-                delete table inet podflare
-                """);
+        setRules(WITHOUT_POLICY);
       }
+    } catch (IOException e) {
+      throw new HostException("the host's devices can't be listed", e);
+    }
+  }
+
+  private static boolean hasSandboxes() throws IOException {
+    try (var devices = Files.newDirectoryStream(DEVICES, HOST_DEVICE + "*")) {
+      return devices.iterator().hasNext();
     }
   }
 
   @Override
   public void close() throws HostException {
-    if (isOpen()) {
-      Command.of("ip", "netns", "delete", name()).run();
-    }
-    // Deleting the namespace removes the pair, but some time later; its name must be free at once.
-    if (Files.exists(Path.of("/sys/class/net", hostDevice()))) {
-      deleteHostDevice();
+    try {
+      namespace.delete();
+      // Its end removes the pair, but some time later; the pair's name must be free at once.
+      if (Files.exists(DEVICES.resolve(hostDevice()))) {
+        deleteHostDevice();
+      }
+    } catch (IOException e) {
+      throw new HostException("network " + name() + " can't be removed: " + e.getMessage(), e);
     }
   }
 
-  private void deleteHostDevice() throws HostException {
-    try {
-      Command.of("ip", "link", "delete", hostDevice()).run();
-    } catch (HostException e) {
-      if (Files.exists(Path.of("/sys/class/net", hostDevice()))) {
+  private void deleteHostDevice() throws IOException {
+    try (NetworkDevices host = NetworkDevices.open()) {
+      host.delete(hostDevice());
+    } catch (IOException e) {
+      if (Files.exists(DEVICES.resolve(hostDevice()))) {
         throw e;
       }
     }

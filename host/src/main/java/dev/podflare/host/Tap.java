@@ -7,13 +7,15 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 
 /**
- * An existing tap device of the namespace in which the thread is, opened: tuntap of the kernel's
- * documentation.
+ * A tap device of the namespace in which the thread is, whose frames have a header of virtio's
+ * offloads before them: "Universal TUN/TAP" in the kernel's documentation.
  */
 final class Tap {
 
   private static final Path TUN = Path.of("/dev/net/tun");
   private static final long TUNSETIFF = 0x400454CAL;
+  private static final long TUNSETPERSIST = 0x400454CBL;
+  private static final long TUNSETOWNER = 0x400454CCL;
 
   /** {@code IFF_TAP | IFF_NO_PI | IFF_VNET_HDR}. */
   private static final short FRAMES_WITH_OFFLOAD_HEADER = 0x0002 | 0x1000 | 0x4000;
@@ -25,6 +27,19 @@ final class Tap {
 
   private Tap() {}
 
+  /**
+   * Makes one that stays until its namespace ends.
+   *
+   * @param owner the user who may open it, beside root
+   */
+  static void create(String device, int owner) throws IOException {
+    try (Descriptor tap = open(device)) {
+      SystemCall.IOCTL.call(tap.number(), TUNSETOWNER, owner);
+      SystemCall.IOCTL.call(tap.number(), TUNSETPERSIST, 1);
+    }
+  }
+
+  /** Opens one; it is made, and goes when it is closed, if there is none. */
   static Descriptor open(String device) throws IOException {
     Descriptor tap = Descriptor.openNonBlocking(TUN, Descriptor.Access.READ_WRITE);
     try (Arena arena = Arena.ofConfined()) {

@@ -87,7 +87,11 @@ public final class UnixSocket {
     throw new SocketTimeoutException("nobody connected within " + patience.toMillis() + " ms");
   }
 
-  static Descriptor socket(long kind) throws IOException {
+  static Descriptor socket(Kind kind) throws IOException {
+    return socket(kind.number);
+  }
+
+  private static Descriptor socket(long kind) throws IOException {
     return new Descriptor(SystemCall.SOCKET.call(AF_UNIX, kind | SOCK_CLOEXEC, 0));
   }
 
