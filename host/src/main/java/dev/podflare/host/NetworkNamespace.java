@@ -39,7 +39,7 @@ record NetworkNamespace(String name) {
 
   /** Makes it. There must be none of this name. */
   void create() throws IOException, HostException {
-    boolean _ =
+    Begun<Boolean> creation =
         onThreadOfItsOwn(() -> {
           SystemCall.UNSHARE.call(CLONE_NEWNET);
           try (var _ = HostLock.acquire()) {
@@ -54,6 +54,7 @@ record NetworkNamespace(String name) {
           }
           return true;
         });
+    boolean _ = creation.await();
   }
 
   /**
@@ -103,6 +104,11 @@ record NetworkNamespace(String name) {
    * whatever happens.
    */
   <T> T inside(Work<T> work) throws IOException, HostException {
+    return begin(work).await();
+  }
+
+  /** Begins something inside, as {@link #inside}. It must be waited for before this is deleted. */
+  <T> Begun<T> begin(Work<T> work) {
     return onThreadOfItsOwn(() -> {
       try (Descriptor namespace = Descriptor.open(file(), Descriptor.Access.READ)) {
         SystemCall.SETNS.call(namespace.number(), CLONE_NEWNET);
@@ -111,7 +117,7 @@ record NetworkNamespace(String name) {
     });
   }
 
-  private <T> T onThreadOfItsOwn(Work<T> work) throws IOException, HostException {
+  private <T> Begun<T> onThreadOfItsOwn(Work<T> work) {
     CompletableFuture<T> done = new CompletableFuture<>();
     Thread.ofPlatform()
         .name("namespace-" + name)
@@ -122,14 +128,22 @@ record NetworkNamespace(String name) {
             done.completeExceptionally(e);
           }
         });
-    try {
-      // Not to be interrupted, as it takes no time: what was opened would be nobody's.
-      return done.join();
-    } catch (CompletionException e) {
-      switch (done.exceptionNow()) {
-        case IOException failure -> throw failure;
-        case HostException failure -> throw failure;
-        default -> throw e;
+    return new Begun<>(done);
+  }
+
+  /** What goes on inside. */
+  record Begun<T>(CompletableFuture<T> done) {
+
+    /** Not to be interrupted, as it takes no time: what is opened inside would be nobody's. */
+    T await() throws IOException, HostException {
+      try {
+        return done.join();
+      } catch (CompletionException e) {
+        switch (done.exceptionNow()) {
+          case IOException failure -> throw failure;
+          case HostException failure -> throw failure;
+          default -> throw e;
+        }
       }
     }
   }

@@ -131,8 +131,7 @@ public final class SandboxNetwork implements AutoCloseable {
     network.close(); // What a microVM that died with its server left under this number.
     try {
       network.namespace.create();
-      network.connectToHost();
-      network.furnish(resolvers);
+      network.build(resolvers);
       return network;
     } catch (IOException | HostException e) {
       network.close();
@@ -217,27 +216,38 @@ public final class SandboxNetwork implements AutoCloseable {
     }
   }
 
-  private void furnish(List<String> resolvers) throws IOException, HostException {
-    boolean _ =
-        namespace.inside(() -> {
-          Tap.create(tap(), lease.userId());
-          setUpKernel();
-          try (NetworkDevices devices = NetworkDevices.open()) {
-            devices.setHardwareAddress(tap(), GATEWAY_MAC);
-            devices.address(tap(), GATEWAY, 24);
-            addNameServers(devices);
-            devices.setUp(tap());
-            devices.address(innerDevice(), address(2), 30);
-            devices.setUp(innerDevice());
-            devices.defaultRoute(address(1));
-          }
+  /** The rules name devices that need not be there: they are loaded while those are made. */
+  private void build(List<String> resolvers) throws IOException, HostException {
+    NetworkNamespace.Begun<Boolean> rules =
+        namespace.begin(() -> {
           setRules(rules(OUTSIDE) + questions(resolvers));
           return true;
         });
+    try {
+      connectToHost();
+      boolean _ = namespace.inside(this::furnish);
+    } finally {
+      boolean _ = rules.await();
+    }
     synchronized (this) {
       this.resolvers = resolvers;
       this.policy = OUTSIDE;
     }
+  }
+
+  private boolean furnish() throws IOException {
+    Tap.create(tap(), lease.userId());
+    setUpKernel();
+    try (NetworkDevices devices = NetworkDevices.open()) {
+      devices.setHardwareAddress(tap(), GATEWAY_MAC);
+      devices.address(tap(), GATEWAY, 24);
+      addNameServers(devices);
+      devices.setUp(tap());
+      devices.address(innerDevice(), address(2), 30);
+      devices.setUp(innerDevice());
+      devices.defaultRoute(address(1));
+    }
+    return true;
   }
 
   private void addNameServers(NetworkDevices devices) throws IOException {
