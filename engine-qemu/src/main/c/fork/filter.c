@@ -93,6 +93,7 @@ static const struct rule rules[] = {
     ALLOW_WHEN(ioctl, EQUALS(1, TUNSETOFFLOAD)),
     ALLOW_WHEN(ioctl, EQUALS(1, TUNSETSNDBUF)),
     ALLOW_WHEN(ioctl, EQUALS(1, TUNSETQUEUE)),
+    ALLOW_WHEN(ioctl, EQUALS(1, TUNSETSTEERINGEBPF)), /* newer QEMUs take a program off; to put one on takes bpf(2) */
     ALLOW_WHEN(ioctl, EQUALS(1, FIONBIO)),
     ALLOW_WHEN(ioctl, EQUALS(1, FIONREAD)),
     ALLOW_WHEN(ioctl, EQUALS(1, FICLONE)), /* a child's disk file, where the file system can share blocks */
