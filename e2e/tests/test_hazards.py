@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import hashlib
 import os
 import random
 import re
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rig import host, outside
-from rig.case import Case, slow
+from rig.case import LARGE, Case, slow
 from rig.deadline import at_most, eventually
 from rig.server import REPOSITORY, free_port
 
@@ -45,7 +47,7 @@ class ForkedHazardTest(Case):
     children: ClassVar[list[str]]
 
     USED = """
-import os, random, secrets, socket, ssl, subprocess, sys, time, uuid
+import ctypes, mmap, os, random, secrets, socket, ssl, subprocess, sys, time, uuid
 import numpy as np
 for _ in range(5):
     os.urandom(8), secrets.token_hex(), random.random(), np.random.rand(), uuid.uuid4()
@@ -53,6 +55,10 @@ for _ in range(5):
 own = np.random.default_rng(5)
 random.seed(7)
 monotonic, wall = time.monotonic(), time.time()
+page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+page[:6] = bytes.fromhex('b8 00 00 00 00 c3')  # a function that returns what stands in its second byte
+written = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+assert {written() for _ in range(100)} == {0}
 """
 
     @classmethod
@@ -167,6 +173,29 @@ monotonic, wall = time.monotonic(), time.time()
             self.assertEqual(self.rest.bash(sandbox, f"python3 -c '{asked}'").stdout, expected)
             self.assertEqual(f"{self.rest.info(sandbox).json['generation']}\n", expected)
 
+    def test_code_that_one_writes_anew_is_not_what_another_runs(self) -> None:
+        family = (self.parent, *self.children)
+        for number, sandbox in enumerate(family):
+            self.said(sandbox, f"page[1] = {number}")
+        for number, sandbox in enumerate(family):
+            self.assertEqual(self.said(sandbox, "print(written())"), f"{number}\n")
+
+    def test_all_work_at_once_and_hear_and_keep_only_what_is_their_own(self) -> None:
+        code = (
+            "name = {name!r}\nfor n in range(200): print(name, n); time.sleep(0.001)\n"
+            "with open('/root/own', 'wb') as own:\n"
+            "    own.write(name.encode() * 300_000); own.flush(); os.fsync(own.fileno())"
+        )
+        family = (self.parent, *self.children)
+        with concurrent.futures.ThreadPoolExecutor(len(family)) as at_once:
+            said = list(at_once.map(lambda one: self.said(one, code.format(name=one[-8:])), family))
+        for sandbox, text in zip(family, said, strict=True):
+            self.assertEqual(text, "".join(f"{sandbox[-8:]} {n}\n" for n in range(200)))
+            # From its disk, not from its cache.
+            kept = "sync; echo 3 >/proc/sys/vm/drop_caches; sha256sum </root/own"
+            expected = hashlib.sha256(sandbox[-8:].encode() * 300_000).hexdigest()
+            self.assertEqual(self.rest.bash(sandbox, kept).stdout.split()[0], expected)
+
     def test_a_childs_first_answer_is_not_slow(self) -> None:
         (child,) = self.fork(self.parent)
         began = time.monotonic()
@@ -270,9 +299,11 @@ class NetworkHazardTest(Case):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        internet = outside.internet()
+        internet = outside.internet({"large": cls.LARGE_PAGE})
         internet.__enter__()
         cls.addClassCleanup(internet.__exit__, None, None, None)
+
+    LARGE_PAGE = random.Random(11).randbytes(2 << 20)
 
     CONNECT = f"""
 import socket, time
@@ -307,6 +338,20 @@ away = connect()
             self.assertEqual(self.said(child, "print(ask(connect()))"), "True\n")
             self.assertLess(time.monotonic() - began, 25)
         self.assertEqual(self.said(parent, "print(ask(connect()))"), "True\n")
+
+    def test_parent_and_children_take_in_large_packets_at_once(self) -> None:
+        parent = self.new_sandbox()
+        code = (
+            "import hashlib, urllib.request\n"
+            f"page = urllib.request.urlopen('http://{outside.OUTSIDE}:{outside.PORT}/large', timeout=60)\n"
+            "print(hashlib.sha256(page.read()).hexdigest())"
+        )
+        expected = hashlib.sha256(self.LARGE_PAGE).hexdigest() + "\n"
+        self.assertEqual(self.said(parent, code), expected)
+        family = (parent, *self.fork(parent, 2))
+        with concurrent.futures.ThreadPoolExecutor(len(family)) as at_once:
+            said = list(at_once.map(lambda one: self.said(one, code), family))
+        self.assertEqual(said, [expected] * len(family))
 
     def test_what_listens_goes_on_listening(self) -> None:
         parent = self.new_sandbox()
@@ -392,6 +437,48 @@ class HostHazardTest(Case):
         else:
             said = self.server.command("doctor")
             self.assertIn("cgroup", (said.stdout + said.stderr).lower())
+
+
+    def users_of(self, *sandboxes: str) -> set[int]:
+        """Who runs their machines, by all four ids that a process has of a user."""
+        users: set[int] = set()
+        for sandbox in sandboxes:
+            status = Path(f"/proc/{self.machine_of(sandbox).pid}/status").read_text()
+            ids = re.search(r"(?m)^Uid:(.*)$", status)
+            assert ids is not None
+            users |= {int(one) for one in ids[1].split()}
+        return users
+
+    def test_no_two_families_have_a_user_in_common(self) -> None:
+        families = []
+        for _ in range(2):
+            parent = self.new_sandbox()
+            (child,) = self.fork(parent)
+            families.append(self.users_of(parent, child, *self.fork(child)))
+        families.append(self.users_of(self.new_sandbox()))
+        for users in families:
+            self.assertNotIn(0, users)
+        self.assertEqual(sum(map(len, families)), len(set.union(*families)), families)
+
+    @slow
+    def test_both_processors_of_a_child_run_its_threads_and_hear_each_other(self) -> None:
+        parent = self.rest.create(deadline=300, **LARGE)
+        self.addCleanup(self.rest.close, parent)
+        self.said(
+            parent,
+            "import mmap, os, threading, time\nseen = [0, 0]\n"
+            "def on(cpu):\n"
+            "    os.sched_setaffinity(0, {cpu})\n"
+            "    while True:\n"
+            "        # What is unmapped here has to be forgotten by the other processor.\n"
+            "        one = mmap.mmap(-1, 1 << 16); one[0] = 1; one.close(); seen[cpu] += 1\n"
+            "        time.sleep(0.001)\n"
+            "for cpu in (0, 1): threading.Thread(target=on, args=(cpu,), daemon=True).start()",
+        )
+        look = "at = list(seen); time.sleep(3); print([now > then for now, then in zip(seen, at)])"
+        children = self.fork(parent, 2)
+        for sandbox in (parent, *children, *self.fork(children[0])):
+            self.assertEqual(self.said(sandbox, look), "[True, True]\n")
 
 
 class LongPathTest(Case):
