@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -85,14 +86,15 @@ def processes_of(server_pid: int | None, data_dir: Path) -> list[Process]:
         found = {one.pid for one in every if one.parent in ours} - ours
         ours |= found
         grown = bool(found)
-    mark = str(data_dir)
+    # Not of a directory beside it whose name is longer.
+    mark = re.compile(re.escape(str(data_dir)) + r"(?![\w.-])")
     not_ours = _lineage(every)
     return [
         one
         for one in every
         if one.pid != server_pid
         and one.pid not in not_ours
-        and (one.pid in ours or mark in one.command or _has_mounted(one.pid, data_dir))
+        and (one.pid in ours or mark.search(one.command) or _has_mounted(one.pid, data_dir))
         and (one.pid in ours or any(kind in one.command for kind in OUR_KINDS))
     ]
 
