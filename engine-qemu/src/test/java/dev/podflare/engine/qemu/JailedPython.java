@@ -68,7 +68,8 @@ final class JailedPython implements AutoCloseable {
 
   /** The value of a Python expression in there, or the name of the error that it met. */
   String value(String expression) throws IOException {
-    String line = '"' + expression.replace("\\", "\\\\").replace("\"", "\\\"") + "\"\n";
+    String line =
+        '"' + expression.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n") + "\"\n";
     ByteBuffer bytes = ByteBuffer.wrap(line.getBytes(UTF_8));
     while (bytes.hasRemaining()) {
       channel.write(bytes);
