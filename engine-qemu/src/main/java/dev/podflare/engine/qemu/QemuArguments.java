@@ -221,7 +221,7 @@ final class QemuArguments {
   private List<String> machine(String memory) {
     return new ArrayList<>(
         List.of(
-            qemu.program(),
+            qemu.binary().toString(),
             "-nodefaults",
             "-no-user-config",
             // Gives its threads their names.
@@ -230,13 +230,14 @@ final class QemuArguments {
             "-display",
             "none",
             "-no-reboot",
+            "-sandbox",
+            "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             "-accel",
             qemu.accelerator().option(shape.cpus()),
             "-cpu",
             qemu.accelerator().processor(),
             "-machine",
-            qemu.machineType()
-                + ",usb=off,vmport=off,hpet=off,smm=off,suppress-vmdesc=on,memory-backend=ram",
+            "pc,usb=off,vmport=off,hpet=off,smm=off,suppress-vmdesc=on,memory-backend=ram",
             // Device state that is saved without memory has no such section, so none may be
             // expected.
             "-global",
