@@ -30,7 +30,6 @@ public final class ControlSocket implements AutoCloseable {
   /** How long a message may wait for the other end to make room. */
   private static final Duration SEND_PATIENCE = Duration.ofSeconds(5);
 
-  private static final long SEQPACKET = 5;
   private static final int SO_PASSCRED = 16;
   private static final int SO_SNDTIMEO = 21;
   private static final int SCM_RIGHTS = 1;
@@ -87,7 +86,10 @@ public final class ControlSocket implements AutoCloseable {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment both = arena.allocate(ValueLayout.JAVA_INT, 2);
       SystemCall.SOCKETPAIR.call(
-          UnixSocket.AF_UNIX, SEQPACKET | UnixSocket.SOCK_CLOEXEC, 0, both.address());
+          UnixSocket.AF_UNIX,
+          UnixSocket.Kind.SEQPACKET.number | UnixSocket.SOCK_CLOEXEC,
+          0,
+          both.address());
       Descriptor ours = new Descriptor(both.getAtIndex(ValueLayout.JAVA_INT, 0));
       Descriptor theirs = new Descriptor(both.getAtIndex(ValueLayout.JAVA_INT, 1));
       try {

@@ -22,6 +22,7 @@ final class Errno {
   static final int ELOOP = 40;
   static final int EOPNOTSUPP = 95;
   static final int ECONNRESET = 104;
+  static final int ENOBUFS = 105;
 
   private static final int LONGEST_TEXT = 256;
   private static final MethodHandle STRERROR =

@@ -16,8 +16,6 @@ import java.util.Set;
  */
 record FileCopy(int source, int target) {
 
-  private static final int SEEK_DATA = 3;
-  private static final int SEEK_HOLE = 4;
   private static final long AT_ONCE = 1L << 30;
   private static final long BUFFER = 256 << 10;
 
@@ -30,23 +28,10 @@ record FileCopy(int source, int target) {
     long size = FileStatus.of(source).size();
     SystemCall.FTRUNCATE.call(target, 0);
     SystemCall.FTRUNCATE.call(target, size);
-    for (long begin = seek(0, SEEK_DATA, size); begin < size; ) {
-      long end = Math.min(size, seek(begin, SEEK_HOLE, size));
-      copy(begin, end);
-      begin = seek(end, SEEK_DATA, size);
+    for (Extent content : SparseFile.content(source, size)) {
+      copy(content.offset(), content.end());
     }
     return size;
-  }
-
-  private long seek(long from, int whence, long size) throws IOException {
-    try {
-      return SystemCall.LSEEK.call(source, from, whence);
-    } catch (SystemCallException e) {
-      if (e.errno() == Errno.ENXIO) {
-        return size; // Nothing but a hole from there to the end.
-      }
-      throw e;
-    }
   }
 
   private void copy(long begin, long end) throws IOException {

@@ -30,6 +30,12 @@ final class Netlink implements AutoCloseable {
   private static final int NLMSG_ERROR = 2;
   private static final int HEADER = 16;
   private static final int LARGEST = 8192;
+  private static final long MSG_DONTWAIT = 0x40;
+
+  /** {@code struct sockaddr_nl}: the family, and behind the port the groups. */
+  private static final int ADDRESS = 12;
+
+  private static final int GROUPS = 8;
 
   private final Descriptor socket;
 
@@ -40,6 +46,39 @@ final class Netlink implements AutoCloseable {
   static Netlink open(int protocol) throws IOException {
     return new Netlink(
         new Descriptor(SystemCall.SOCKET.call(AF_NETLINK, SOCK_RAW_CLOEXEC, protocol)));
+  }
+
+  /**
+   * Opens one in which the kernel sends notices as well.
+   *
+   * @param groups of notices, as bits
+   */
+  static Netlink listen(int protocol, int groups) throws IOException {
+    Netlink netlink = open(protocol);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment address = arena.allocate(ADDRESS, Integer.BYTES);
+      address.set(ValueLayout.JAVA_SHORT, 0, (short) AF_NETLINK);
+      address.set(ValueLayout.JAVA_INT, GROUPS, groups);
+      SystemCall.BIND.call(netlink.socket.number(), address.address(), ADDRESS);
+      return netlink;
+    } catch (IOException e) {
+      netlink.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Takes the next notice, whatever it says.
+   *
+   * @throws SystemCallException {@link Errno#EAGAIN} if there is none, {@link Errno#ENOBUFS} if
+   *     there were more than the socket has room for
+   */
+  void takeNotice() throws SystemCallException {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment notice = arena.allocate(HEADER);
+      SystemCall.RECVFROM.call(
+          socket.number(), notice.address(), notice.byteSize(), MSG_DONTWAIT, 0, 0);
+    }
   }
 
   /** The kernel refused a request. */

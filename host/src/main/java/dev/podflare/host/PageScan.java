@@ -54,7 +54,7 @@ record PageScan(long pid, long address, long length) {
   /** Empty on a kernel that does not know the call. */
   Optional<List<Extent>> byAsking() throws IOException {
     List<Extent> found = new ArrayList<>();
-    try (SystemCalls calls = SystemCalls.on(pagemap());
+    try (Descriptor pagemap = Descriptor.open(pagemap(), Descriptor.Access.READ);
         Arena arena = Arena.ofConfined()) {
       MemorySegment regions = arena.allocate((long) REGIONS_AT_ONCE * REGION_BYTES, 8);
       MemorySegment argument = arena.allocate(ARGUMENT_BYTES, 8);
@@ -75,13 +75,15 @@ record PageScan(long pid, long address, long length) {
           IS_PRESENT
         };
         argument.copyFrom(MemorySegment.ofArray(fields));
-        int count = calls.control(PAGEMAP_SCAN, argument);
-        if (count < 0) {
+        long count;
+        try {
+          count = SystemCall.IOCTL.call(pagemap.number(), PAGEMAP_SCAN, argument.address());
+        } catch (SystemCallException unknown) {
           return Optional.empty();
         }
-        for (int i = 0; i < count; i++) {
-          long start = regions.get(ValueLayout.JAVA_LONG, (long) i * REGION_BYTES);
-          long end = regions.get(ValueLayout.JAVA_LONG, (long) i * REGION_BYTES + 8);
+        for (long i = 0; i < count; i++) {
+          long start = regions.get(ValueLayout.JAVA_LONG, i * REGION_BYTES);
+          long end = regions.get(ValueLayout.JAVA_LONG, i * REGION_BYTES + 8);
           found.add(new Extent((start - address) / PAGE, (end - start) / PAGE));
         }
         // Not by walk_end, which kernels up to 6.18 at least leave behind what they have told.

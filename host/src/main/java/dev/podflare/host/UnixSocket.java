@@ -24,7 +24,7 @@ public final class UnixSocket {
     /** In the messages in which it was sent, in order. */
     SEQPACKET(5);
 
-    private final long number;
+    final long number;
 
     Kind(long number) {
       this.number = number;

@@ -23,6 +23,21 @@ class ControlGroupTest {
   private static final long MEMORY = 64L << 20;
   private static final int TASKS = 8;
 
+  private static final String STARTS_THREADS_AND_COUNTS_THEM =
+      """
+      import threading
+      end = threading.Event()
+      started = 1
+      try:
+          for _ in range(100):
+              threading.Thread(target=end.wait, daemon=True).start()
+              started += 1
+      except RuntimeError:
+          pass
+      print(started, flush=True)
+      end.set()
+      """;
+
   private static ControlGroup create() throws HostException {
     return ControlGroup.create(name(), MEMORY, TASKS);
   }
@@ -83,22 +98,7 @@ class ControlGroupTest {
   @Test
   void a_process_can_not_have_more_threads_than_allowed() throws Exception {
     ControlGroup group = create();
-    Process many =
-        startIn(
-            group,
-            """
-            import threading
-            end = threading.Event()
-            started = 1
-            try:
-                for _ in range(100):
-                    threading.Thread(target=end.wait, daemon=True).start()
-                    started += 1
-            except RuntimeError:
-                pass
-            print(started)
-            end.set()
-            """);
+    Process many = startIn(group, STARTS_THREADS_AND_COUNTS_THEM);
     String said = new String(many.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
     assertThat(many.waitFor(60, TimeUnit.SECONDS)).isTrue();
     assertThat(said).isEqualTo(Integer.toString(TASKS));
@@ -113,22 +113,15 @@ class ControlGroupTest {
                 "python3",
                 "-c",
                 """
-                import sys, threading
+                import sys
                 print("there", flush=True)
                 sys.stdin.readline()
-                end = threading.Event()
-                started = 1
-                try:
-                    for _ in range(100):
-                        threading.Thread(target=end.wait, daemon=True).start()
-                        started += 1
-                except RuntimeError:
-                    pass
-                print(started, flush=True)
-                end.set()
-                x = bytearray(512 << 20)
-                print("still there", flush=True)
-                """)
+                """
+                    + STARTS_THREADS_AND_COUNTS_THEM
+                    + """
+                    x = bytearray(512 << 20)
+                    print("still there", flush=True)
+                    """)
             .start();
     assertThat(process.inputReader().readLine()).isEqualTo("there");
     group.add(process.pid());
