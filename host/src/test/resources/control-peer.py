@@ -1,6 +1,7 @@
 """The other end of a control socket: listens at a path and does what each message says, "WORD ARGUMENT".
 
-Prints "listening"; with `adopt`, it goes on over the socket that came with that message.
+Prints "listening"; with `adopt`, it goes on over the socket that came with that message;
+with `leave`, it ends as soon as another message waits for it.
 """
 
 import array
@@ -34,6 +35,9 @@ while True:
         socket.send_fds(peer, [b"take these"], [0] * 100)
     elif word == "read":
         peer.send(b",".join(os.read(descriptor, 100) for descriptor in passed))
+    elif word == "leave":
+        peer.recv(1, socket.MSG_PEEK)  # returns once a message waits; it stays unread
+        sys.exit(0)
     elif word == "count":
         peer.send(str(len(passed)).encode())
     elif word == "adopt":

@@ -162,7 +162,7 @@ class ControlSocketTest {
 
   @Test
   void who_ends_with_messages_unread_is_gone_too() throws Exception {
-    send("end");
+    send("leave");
     send("say never read");
     assertThat(peer.waitFor(60, TimeUnit.SECONDS)).isTrue();
     assertThatThrownBy(this::answer).isInstanceOf(EOFException.class);
