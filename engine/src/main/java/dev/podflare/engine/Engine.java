@@ -73,7 +73,7 @@ public interface Engine extends AutoCloseable {
    * Opens a snapshot that an earlier process made.
    *
    * @throws EngineException with {@link EngineException.Kind#SNAPSHOT_MISMATCH} if it was made by
-   *     another engine, version or processor model, or is not whole
+   *     another engine, on another machine or processor, or is not whole
    */
   Snapshot open(Path directory) throws EngineException;
 

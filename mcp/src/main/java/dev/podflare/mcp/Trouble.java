@@ -81,7 +81,7 @@ enum Trouble {
       "Call list_sandboxes: it lists the spaces too."),
   SPACE_UNFIT(
       "The space can't be resumed on this host",
-      "It was made by another version of the machine monitor, kernel or processor.",
+      "It was made on another kind of machine or processor.",
       "Make a new sandbox with create_sandbox, and set up again what you need."),
   SPACE_DAMAGED(
       "A file of the space is corrupted, so it was not resumed",

@@ -188,7 +188,7 @@ final class Refusals {
             + " not fit this host ("
             + here
             + ").",
-        "Resume it on a host like the one that froze it, with the same version of QEMU.");
+        "Resume it on a host like the one that froze it.");
   }
 
   /** All files are whole, and still the engine can make no machine of them. */
@@ -197,7 +197,7 @@ final class Refusals {
         Reason.WRONG_STATE,
         "space_unfit",
         "The Space's state does not load here: " + cause.getMessage(),
-        "Resume it on a host like the one that froze it.",
+        "Resume it with the version of QEMU that froze it, or with a newer one.",
         Optional.empty(),
         cause);
   }

@@ -25,7 +25,7 @@ import tools.jackson.databind.json.JsonMapper;
  * </pre>
  *
  * <p>No file is written to after it is complete. The directory can be moved, and copied to another
- * host with the same processor and QEMU: nothing in it names a path.
+ * host with the same kind of processor: nothing in it names a path.
  */
 record SnapshotFiles(Path directory) {
 
@@ -88,8 +88,7 @@ record SnapshotFiles(Path directory) {
       }
       Manifest manifest = JSON.readValue(Files.readAllBytes(manifest()), Manifest.class);
       if (manifest.format() != Manifest.FORMAT || !manifest.fingerprint().equals(fingerprint)) {
-        throw mismatch(
-            "was made by another version of QEMU, another processor or another Podflare");
+        throw mismatch("was made with another machine, another processor or by another Podflare");
       }
       for (Checksum checksum : manifest.files()) {
         if (!verified.holds(checksum, directory)) {

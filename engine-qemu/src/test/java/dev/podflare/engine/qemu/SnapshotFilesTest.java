@@ -149,7 +149,7 @@ class SnapshotFilesTest {
   @Test
   void one_of_another_engine_or_processor_is_refused() {
     assertThatThrownBy(() -> open(files, "qemu/8.0/software"))
-        .hasMessageContaining("another version of QEMU, another processor or another Podflare");
+        .hasMessageContaining("another machine, another processor or by another Podflare");
   }
 
   @Test
