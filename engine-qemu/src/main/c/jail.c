@@ -4,14 +4,19 @@
  *   podflare-jail [option value]... -- program argument...
  *
  *   --listen PATH    binds a Unix socket there, mode 0600; the first one becomes descriptor 4, the next 5, ...
+ *   --listen-packets PATH
+ *                    the same, counted together, for messages that stay whole (SOCK_SEQPACKET)
  *   --netns PATH     enters this network namespace
  *   --tap NAME       opens this tap device of that namespace as descriptor 3
  *   --cgroup PATH    writes the process into this cgroup.procs file; may be given several times
  *   --readonly S:T   shows the host's S inside of the jail as T, read-only; may be given several times
- *   --writable S:T   the same, writable
+ *   --writable S:T   the same, writable; either can be a single file
  *   --device PATH    makes a node of this device inside of the jail, for the program's user alone
  *   --root DIR       an empty directory to build the jail's root on (a tmpfs hides it, only in the jail)
  *   --uid N          user and group to become
+ *   --users FIRST:COUNT
+ *                    leaves it the right to become another user. PODFLARE_USERS has the same value for the preloaded
+ *                    object, which limits the right to these ids: the kernel itself can't
  *   --files N        limit of open descriptors
  *   --file-size N    limit of any file that it writes, its log above all, in bytes
  *   --log PATH       where the program's standard output and error go
@@ -23,18 +28,23 @@
  * exit code 125, and nothing has been started.
  *
  * What holds after exec: own session; own user and no capability that could come back (no_new_privs, empty
- * bounding set); own mount namespace whose root has only the paths named; own IPC and UTS namespaces; no
- * descriptor but 0, 1, 2, the tap and the sockets.
+ * bounding set), but for the two of --users; own mount namespace whose root has only the paths named; own IPC and
+ * UTS namespaces; no descriptor but 0, 1, 2, the tap and the sockets. Where the kernel has Landlock, what it reads,
+ * writes and executes beneath these paths is limited a second time, it binds and connects no TCP socket, and no
+ * signal and no connection to an abstract socket leaves the jail, each as far as the kernel's version goes.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <linux/landlock.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +79,11 @@ static void fail(const char *format, ...)
     exit(FAILED);
 }
 
+struct sockets {
+    struct list paths;
+    int type[MOST];
+};
+
 static void add(struct list *list, const char *item)
 {
     if (list->count == MOST) {
@@ -76,6 +91,12 @@ static void add(struct list *list, const char *item)
         fail("too many options, at %s", item);
     }
     list->item[list->count++] = item;
+}
+
+static void add_socket(struct sockets *sockets, const char *path, int type)
+{
+    add(&sockets->paths, path);
+    sockets->type[sockets->paths.count - 1] = type;
 }
 
 /* Moves a descriptor to the number that the program's arguments name. */
@@ -90,7 +111,7 @@ static void place(int from, int to)
     close(from);
 }
 
-static void listen_on(const char *path, int fd)
+static void listen_on(const char *path, int type, int fd)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) {
@@ -98,7 +119,7 @@ static void listen_on(const char *path, int fd)
         fail("socket %s", path);
     }
     strcpy(address.sun_path, path);
-    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    int listener = socket(AF_UNIX, type, 0);
     if (listener < 0) {
         fail("socket");
     }
@@ -276,19 +297,165 @@ static void build_root(const char *root, const struct list *readonly, const stru
     }
 }
 
-static void drop_privileges(unsigned long uid)
+/* What is left to a program with --users, and stays over exec. */
+static const unsigned USERS_CAPABILITIES[] = {CAP_SETUID, CAP_SETGID};
+
+enum { USERS_MASK = 1 << CAP_SETUID | 1 << CAP_SETGID };
+
+static void capabilities(long call, struct __user_cap_data_struct *data)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    if (syscall(call, &header, data) < 0) {
+        fail("capabilities");
+    }
+}
+
+/* Sets of 64 capabilities are two words each; ours are in the first. */
+static void keep_only(uint32_t kept)
+{
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
+        {.effective = kept, .permitted = kept, .inheritable = kept}};
+    capabilities(SYS_capset, data);
+}
+
+/* Before the bounding set is emptied: nothing becomes inheritable that is not in it. */
+static void make_inheritable(uint32_t added)
+{
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    capabilities(SYS_capget, data);
+    data[0].inheritable |= added;
+    capabilities(SYS_capset, data);
+}
+
+static void drop_bounding_set(void)
 {
     for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++) {
         if (prctl(PR_CAPBSET_DROP, capability) < 0) {
             fail("drop capability %d", capability);
         }
     }
+}
+
+static void become(unsigned long uid)
+{
     if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0) {
         fail("become user %lu", uid);
     }
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-        fail("no_new_privs");
+}
+
+static void drop_privileges(unsigned long uid)
+{
+    drop_bounding_set();
+    become(uid);
+    keep_only(0);
+}
+
+/* Ambient capabilities are all that reaches a program without file capabilities; they must be inheritable. */
+static void drop_all_but_users(unsigned long uid)
+{
+    make_inheritable(USERS_MASK);
+    drop_bounding_set();
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) {
+        fail("keep capabilities");
     }
+    become(uid);
+    keep_only(USERS_MASK);
+    for (unsigned i = 0; i < sizeof USERS_CAPABILITIES / sizeof USERS_CAPABILITIES[0]; i++) {
+        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, USERS_CAPABILITIES[i], 0, 0) < 0) {
+            fail("keep capability %u", USERS_CAPABILITIES[i]);
+        }
+    }
+}
+
+/* ---- Landlock. What is newer than Debian 12's header is written out: landlock(7) has the numbers. ---- */
+
+struct ruleset {
+    uint64_t files;
+    uint64_t network;
+    uint64_t scoped;
+};
+
+enum {
+    READING = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
+    REFER = 1 << 13,     /* from version 2 */
+    TRUNCATE = 1 << 14,  /* 3 */
+    IOCTL_DEV = 1 << 15, /* 5 */
+    OF_A_FILE = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE
+                | IOCTL_DEV,
+    WRITING = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_WRITE_FILE
+              | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG
+              | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_SOCK | REFER | TRUNCATE,
+    USING_A_DEVICE = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | IOCTL_DEV,
+    TCP = 1 << 0 | 1 << 1,                      /* bind, connect: from version 4 */
+    ABSTRACT_SOCKETS_AND_SIGNALS = 1 << 0 | 1 << 1, /* 6 */
+};
+
+/* All that this version of Landlock can forbid. */
+static struct ruleset all_of(long version)
+{
+    uint64_t files = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;
+    files |= version >= 2 ? REFER : 0;
+    files |= version >= 3 ? TRUNCATE : 0;
+    files |= version >= 5 ? IOCTL_DEV : 0;
+    return (struct ruleset){files, version >= 4 ? TCP : 0, version >= 6 ? ABSTRACT_SOCKETS_AND_SIGNALS : 0};
+}
+
+/* An older kernel refuses a ruleset that is longer than it knows, unless the rest is zero. */
+static int open_ruleset(const struct ruleset *forbidden)
+{
+    int rules = (int)syscall(SYS_landlock_create_ruleset, forbidden, sizeof *forbidden, 0);
+    if (rules < 0) {
+        fail("make Landlock's rules");
+    }
+    return rules;
+}
+
+static void permit(int rules, uint64_t known, const char *path, uint64_t access)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    if (fd < 0) {
+        fail("open %s", path);
+    }
+    struct stat kind;
+    if (fstat(fd, &kind) < 0) {
+        fail("%s", path);
+    }
+    access &= S_ISDIR(kind.st_mode) ? known : known & OF_A_FILE;
+    struct landlock_path_beneath_attr beneath = {.allowed_access = access, .parent_fd = fd};
+    if (syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0) {
+        fail("permit %s", path);
+    }
+    close(fd);
+}
+
+static void permit_pairs(int rules, uint64_t known, const struct list *pairs, uint64_t access)
+{
+    for (int i = 0; i < pairs->count; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "/%s", strchr(pairs->item[i], ':') + 1);
+        permit(rules, known, path, access);
+    }
+}
+
+/* The paths named are seen at their targets by now. A kernel without Landlock is no failure: the mounts hold alone. */
+static void limit_access(const struct list *readonly, const struct list *writable, const struct list *devices)
+{
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (version < 1) {
+        return;
+    }
+    struct ruleset forbidden = all_of(version);
+    int rules = open_ruleset(&forbidden);
+    permit(rules, forbidden.files, "/", LANDLOCK_ACCESS_FS_READ_DIR);
+    permit_pairs(rules, forbidden.files, readonly, READING);
+    permit_pairs(rules, forbidden.files, writable, WRITING);
+    for (int i = 0; i < devices->count; i++) {
+        permit(rules, forbidden.files, devices->item[i], USING_A_DEVICE);
+    }
+    if (syscall(SYS_landlock_restrict_self, rules, 0) < 0) {
+        fail("apply Landlock's rules");
+    }
+    close(rules);
 }
 
 static void limit(int resource, rlim_t value)
@@ -311,11 +478,26 @@ static unsigned long number(const char *text)
     return value;
 }
 
+/* Such as 1878000000:2000. Neither end may be root, nor what the kernel takes for "no change". */
+static void check_range(const char *range)
+{
+    char *end;
+    errno = 0;
+    unsigned long first = strtoul(range, &end, 10);
+    unsigned long count = *end == ':' ? strtoul(end + 1, &end, 10) : 0;
+    if (errno != 0 || *end != '\0' || first == 0 || count == 0 || first > INT_MAX || count > INT_MAX - first) {
+        errno = EINVAL;
+        fail("%s is no range of users", range);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    struct list sockets = {0}, cgroups = {0}, readonly = {0}, writable = {0}, devices = {0};
+    struct sockets sockets = {0};
+    struct list cgroups = {0}, readonly = {0}, writable = {0}, devices = {0};
     struct list environment = {0};
     const char *netns = NULL, *tap = NULL, *root = NULL, *log = NULL, *preload = NULL;
+    const char *users = NULL;
     unsigned long uid = 0, files = 256, file_size = 0;
     int at = 1;
 
@@ -326,7 +508,8 @@ int main(int argc, char **argv)
             errno = EINVAL;
             fail("%s needs a value", option);
         }
-        if (strcmp(option, "--listen") == 0) add(&sockets, value);
+        if (strcmp(option, "--listen") == 0) add_socket(&sockets, value, SOCK_STREAM);
+        else if (strcmp(option, "--listen-packets") == 0) add_socket(&sockets, value, SOCK_SEQPACKET);
         else if (strcmp(option, "--netns") == 0) netns = value;
         else if (strcmp(option, "--tap") == 0) tap = value;
         else if (strcmp(option, "--cgroup") == 0) add(&cgroups, value);
@@ -335,6 +518,7 @@ int main(int argc, char **argv)
         else if (strcmp(option, "--device") == 0) add(&devices, value);
         else if (strcmp(option, "--root") == 0) root = value;
         else if (strcmp(option, "--uid") == 0) uid = number(value);
+        else if (strcmp(option, "--users") == 0) users = value;
         else if (strcmp(option, "--files") == 0) files = number(value);
         else if (strcmp(option, "--file-size") == 0) file_size = number(value);
         else if (strcmp(option, "--log") == 0) log = value;
@@ -350,6 +534,9 @@ int main(int argc, char **argv)
         errno = EINVAL;
         fail("%lu is no user id", uid);
     }
+    if (users != NULL) {
+        check_range(users);
+    }
     if (argc - at < 2 || root == NULL || uid == 0 || log == NULL) {
         errno = EINVAL;
         fail("--root, --uid, --log and a program are needed");
@@ -363,7 +550,7 @@ int main(int argc, char **argv)
         fail("close inherited descriptors");
     }
     /* Reserve the numbers, so that nothing opened below lands on one of them by chance. */
-    for (int fd = TAP_FD; fd < FIRST_SOCKET_FD + sockets.count; fd++) {
+    for (int fd = TAP_FD; fd < FIRST_SOCKET_FD + sockets.paths.count; fd++) {
         if (open("/dev/null", O_RDONLY) != fd) {
             fail("reserve descriptor %d", fd);
         }
@@ -379,8 +566,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < cgroups.count; i++) {
         join_cgroup(cgroups.item[i]);
     }
-    for (int i = 0; i < sockets.count; i++) {
-        listen_on(sockets.item[i], FIRST_SOCKET_FD + i);
+    for (int i = 0; i < sockets.paths.count; i++) {
+        listen_on(sockets.paths.item[i], sockets.type[i], FIRST_SOCKET_FD + i);
     }
     if (netns != NULL) {
         enter_network(netns);
@@ -401,8 +588,21 @@ int main(int argc, char **argv)
     if (file_size > 0) {
         limit(RLIMIT_FSIZE, file_size);
     }
-    drop_privileges(uid);
+    if (users == NULL) {
+        drop_privileges(uid);
+    } else {
+        drop_all_but_users(uid);
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+        fail("no_new_privs");
+    }
+    limit_access(&readonly, &writable, &devices);
 
+    char users_variable[64];
+    if (users != NULL) {
+        snprintf(users_variable, sizeof users_variable, "PODFLARE_USERS=%s", users);
+        add(&environment, users_variable);
+    }
     char preload_variable[4096];
     if (preload != NULL) {
         snprintf(preload_variable, sizeof preload_variable, "LD_PRELOAD=%s", preload);

@@ -24,6 +24,8 @@
  * the host sees to that.
  */
 #define _GNU_SOURCE
+#include "fork/filter.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -195,9 +197,10 @@ static void *serve(void *unused)
     }
 }
 
-/* Before the monitor's main(), so that its seccomp filter, which is set for all threads at once, covers these. */
+/* Before the monitor's main(). */
 __attribute__((constructor)) static void start(void)
 {
+    filter_before_main();
     pthread_t thread;
     pthread_attr_t attributes;
     sigset_t all, before;

@@ -6,9 +6,12 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /**
  * How QEMU runs a guest's instructions, and why that way.
@@ -23,6 +26,36 @@ import java.util.Set;
 record Accelerator(Isolation isolation, String reason) {
 
   private static final Path DEVICE = Path.of("/dev/kvm");
+
+  /**
+   * The oldest model that has all of x86-64-v3, less what the emulation of QEMU 7.2 lacks. Versions
+   * 7.2 to 10 play it alike, and refuse it ({@code enforce}) if they ever did not.
+   *
+   * <p>It has no {@code erms}: a kernel and a libc that see it copy and clear memory with {@code
+   * rep movsb}, which is emulated byte by byte, so that both take twice as long. {@code monitor}
+   * would let several idle processors spin, and machines in a machine ({@code svm}) are nobody's
+   * need.
+   */
+  private static final String EMULATED_MODEL =
+      "EPYC-v1,enforce=on,svm=off,monitor=off,rdseed=off,sha-ni=off,fxsr-opt=off,misalignsse=off"
+          + ",3dnowprefetch=off,osvw=off,topoext=off,xsavec=off";
+
+  /**
+   * With KVM it is the host's own model, since instructions run as they are: a named one would take
+   * from every sandbox what is new in its host (AVX-512, AMX, SHA), to let a Space move to an older
+   * one. {@code migratable} leaves out what can't be carried on, above all a clock that is promised
+   * never to change its rate; counters of the host's performance and machines in a machine are not
+   * shown, as both would open more of the host's kernel to the guest.
+   */
+  private static final String HOSTS_OWN = "host,migratable=on,pmu=off,vmx=off,svm=off";
+
+  private static final Pattern RELIED =
+      Pattern.compile(
+          "(sse|ssse|pni|avx|amx|bmi|fma|sha|vaes|vpclmul|gfni|mov(be|dir)|xsave|xgetbv).*"
+              + "|aes|pclmulqdq|f16c|abm|popcnt|cx16|lahf_lm|adx|rdrand|rdseed|rdtscp|rdpid|erms|fsrm"
+              + "|fsgsbase|pcid|invpcid|clflushopt|clwb|cldemote|serialize|waitpkg|rtm|hle|la57|pku"
+              + "|ospke|smap|smep|umip|pdpe1gb|3dnow.*|sm[34]|kl|widekl|wbnoinvd|clzero|user_shstk"
+              + "|uintr|enqcmd|fred|lam|tbm|xop|lwp");
 
   /** Asks this host. */
   static Accelerator detect() {
@@ -66,11 +99,15 @@ record Accelerator(Isolation isolation, String reason) {
     }
   }
 
-  /** The processor that guests see. Part of every snapshot, since a running guest relies on it. */
+  /**
+   * The processor that guests see. A running guest relies on it, so it is the same whichever
+   * version of QEMU plays it: a named model with named flags, and never one that is defined as all
+   * that this version can do.
+   */
   String processor() {
     return switch (isolation) {
-      case KVM -> "host";
-      case EMULATED -> "max";
+      case KVM -> HOSTS_OWN;
+      case EMULATED -> EMULATED_MODEL;
     };
   }
 
@@ -78,20 +115,39 @@ record Accelerator(Isolation isolation, String reason) {
   String processorFingerprint() {
     return switch (isolation) {
       case KVM ->
-          processorLine("model name").orElse("?") + "|" + processorLine("flags").orElse("?");
-      case EMULATED -> "software";
+          processor()
+              + "|"
+              + processorLine("vendor_id").orElse("?")
+              + "|"
+              + relied(processorLine("flags").orElse(""));
+      case EMULATED -> processor();
     };
   }
 
   /**
-   * QEMU's option for a machine of so many processors. The translation cache is bounded: by default
-   * each process would grow to about 60 MB of it. With one processor one thread is enough, and its
-   * code needs no atomic instructions for the others' sake, which makes an exec some 15% cheaper.
+   * Of the flags in /proc/cpuinfo those by which a guest's programs choose their instructions, or
+   * its kernel the form of saved state. The others come and go with microcode and kernels: most
+   * tell of the cure for a fault of the processor, and a guest is none the worse for one more or
+   * less.
+   */
+  static String relied(String flags) {
+    return Arrays.stream(flags.split("\\s+"))
+        .filter(flag -> RELIED.matcher(flag).matches())
+        .sorted()
+        .distinct()
+        .collect(Collectors.joining(" "));
+  }
+
+  /**
+   * QEMU's option for a machine of so many processors. The translation cache is bounded, and so
+   * large that what agents usually run fits: one that overflows begins anew, and pandas is
+   * translated twice before it is imported. With one processor one thread is enough, and its code
+   * needs no atomic instructions for the others' sake, which makes an exec some 15% cheaper.
    */
   String option(int cpus) {
     return switch (isolation) {
       case KVM -> "kvm";
-      case EMULATED -> "tcg,tb-size=32,thread=" + (cpus == 1 ? "single" : "multi");
+      case EMULATED -> "tcg,tb-size=128,thread=" + (cpus == 1 ? "single" : "multi");
     };
   }
 }

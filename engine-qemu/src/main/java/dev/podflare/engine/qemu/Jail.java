@@ -34,6 +34,11 @@ record Jail(Path executable, List<String> options) {
     return with("--listen", socket);
   }
 
+  /** The same, for messages that stay whole; both kinds are counted together. */
+  Jail listeningForPackets(Path socket) {
+    return with("--listen-packets", socket);
+  }
+
   Jail inNetwork(Path namespace, String tap) {
     return with("--netns", namespace).with("--tap", tap);
   }
@@ -50,6 +55,7 @@ record Jail(Path executable, List<String> options) {
     return with("--readonly", source + ":" + target);
   }
 
+  /** A directory with all that is in it, or a single file. */
   Jail showingWritable(Path source, String target) {
     return with("--writable", source + ":" + target);
   }
@@ -64,6 +70,14 @@ record Jail(Path executable, List<String> options) {
 
   Jail asUser(int id) {
     return with("--uid", id);
+  }
+
+  /**
+   * Leaves it the right to become any of these users, if the library that it is {@linkplain
+   * #preloading preloading} limits it to them: the kernel itself would let it become root.
+   */
+  Jail changingUserWithin(int first, int count) {
+    return with("--users", first + ":" + count);
   }
 
   /** No file that it writes, its log above all, gets larger than this. */

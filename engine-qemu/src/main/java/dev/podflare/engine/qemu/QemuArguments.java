@@ -221,7 +221,7 @@ final class QemuArguments {
   private List<String> machine(String memory) {
     return new ArrayList<>(
         List.of(
-            qemu.binary().toString(),
+            qemu.program(),
             "-nodefaults",
             "-no-user-config",
             // Gives its threads their names.
@@ -230,14 +230,13 @@ final class QemuArguments {
             "-display",
             "none",
             "-no-reboot",
-            "-sandbox",
-            "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             "-accel",
             qemu.accelerator().option(shape.cpus()),
             "-cpu",
             qemu.accelerator().processor(),
             "-machine",
-            "pc,usb=off,vmport=off,hpet=off,smm=off,suppress-vmdesc=on,memory-backend=ram",
+            qemu.machineType()
+                + ",usb=off,vmport=off,hpet=off,smm=off,suppress-vmdesc=on,memory-backend=ram",
             // Device state that is saved without memory has no such section, so none may be
             // expected.
             "-global",

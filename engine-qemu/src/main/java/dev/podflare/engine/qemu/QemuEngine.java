@@ -63,7 +63,7 @@ public final class QemuEngine implements Engine {
   /**
    * Changes whenever the machine in {@link QemuArguments} does, as old snapshots don't fit then.
    */
-  private static final int MACHINE_REVISION = 4;
+  private static final int MACHINE_REVISION = 5;
 
   /**
    * A Unix socket's path has room for 107 bytes: unix(7). What we add to the directory needs 40.
@@ -158,14 +158,18 @@ public final class QemuEngine implements Engine {
         warnings());
   }
 
+  /**
+   * What decides whether device state loads: the machine and its processor. Not QEMU's version,
+   * which keeps to the form of a machine type's state from one to the next; should it fail to,
+   * loading fails, and says so.
+   */
   private static String fingerprint(Qemu qemu) {
     return String.join(
         "/",
         "qemu",
-        qemu.version(),
+        qemu.machineType(),
         "machine-" + MACHINE_REVISION,
         qemu.accelerator().isolation().word(),
-        qemu.accelerator().processor(),
         qemu.accelerator().processorFingerprint());
   }
 
@@ -418,9 +422,7 @@ public final class QemuEngine implements Engine {
             shape,
             directory ->
                 new QemuArguments(qemu, shape).waiting(foundations.layFor(shape, directory)),
-            jail ->
-                jail.showing(programs.layers(), "podflare-layers.so")
-                    .preloading("/podflare-layers.so"));
+            UnaryOperator.identity());
     try {
       machine.getReady();
       return machine;
@@ -509,10 +511,12 @@ public final class QemuEngine implements Engine {
             .writingFilesOf(largestFile(shape))
             .showing(directory.layers().directory(), VmDirectory.LAYERS_IN_JAIL.substring(1))
             .showingWritable(directory.work(), VmDirectory.WORK_IN_JAIL.substring(1))
+            .showing(programs.layers(), "podflare-layers.so")
+            .preloading("/podflare-layers.so")
             // QEMU tries its file locks on it.
             .showingDevice("/dev/null");
-    for (Path path : Qemu.systemPaths()) {
-      jail = jail.showing(path, path.toString().substring(1));
+    for (Map.Entry<String, Path> shown : qemu.systemPaths().entrySet()) {
+      jail = jail.showing(shown.getValue(), shown.getKey());
     }
     return qemu.accelerator().isolation() == Isolation.KVM ? jail.showingDevice("/dev/kvm") : jail;
   }

@@ -43,4 +43,24 @@ class AcceleratorTest {
   void the_translation_cache_of_an_emulated_machine_is_bounded() {
     assertThat(new Accelerator(Isolation.EMULATED, "").option(2)).contains("tb-size=");
   }
+
+  @Test
+  void what_a_kernel_says_of_faults_does_not_part_a_snapshot_from_its_processor() {
+    String before = "fpu sse sse2 avx2 fma xsavec svm arch_perfmon ibrs";
+    String patched = "fpu sse sse2 avx2 fma xsavec svm arch_perfmon ibrs md_clear srso_no bhi_ctrl";
+    assertThat(Accelerator.relied(patched)).isEqualTo(Accelerator.relied(before));
+    assertThat(Accelerator.relied(before + " avx512f")).isNotEqualTo(Accelerator.relied(before));
+    assertThat(Accelerator.relied(before)).isEqualTo("avx2 fma sse sse2 xsavec");
+  }
+
+  @Test
+  void a_processor_is_never_all_that_a_version_of_qemu_can_do() {
+    for (Isolation isolation : Isolation.values()) {
+      assertThat(new Accelerator(isolation, "").processor())
+          .isNotIn("max", "host")
+          .contains("svm=off")
+          .doesNotContain("svm=on");
+    }
+    assertThat(new Accelerator(Isolation.KVM, "").processor()).contains("pmu=off", "vmx=off");
+  }
 }

@@ -33,7 +33,7 @@ class JailTest {
   private static final int USER = 1_878_999_999;
 
   private static final String RUN_ID =
-      "__import__('subprocess').run(['/work/id', '-u'], capture_output=True, text=True).stdout.strip()";
+      "__import__('subprocess').run(['/shown/id', '-u'], capture_output=True, text=True).stdout.strip()";
 
   @TempDir private Path directory;
   private Path executable;
@@ -96,9 +96,24 @@ class JailTest {
   }
 
   @Test
+  void it_keeps_the_right_to_become_another_user_and_no_other_if_it_is_to() throws Exception {
+    jail = jail.changingUserWithin(USER + 1, 5);
+    try (JailedPython inside = start()) {
+      for (String set : List.of("CapInh", "CapPrm", "CapEff", "CapAmb")) {
+        assertThat(inside.status(set)).as(set).isEqualTo("00000000000000c0");
+      }
+      assertThat(inside.status("CapBnd")).isEqualTo("0000000000000000");
+      assertThat(inside.status("NoNewPrivs")).isEqualTo("1");
+      assertThat(inside.status("Uid").split("\t", -1)).containsOnly(Integer.toString(USER));
+      assertThat(inside.value("os.environ['PODFLARE_USERS']")).isEqualTo((USER + 1) + ":5");
+    }
+  }
+
+  @Test
   void a_program_that_changes_its_user_changes_nothing_in_there() throws Exception {
-    Path changer = Files.copy(Path.of("/usr/bin/id"), work.resolve("id"));
+    Path changer = Files.copy(Path.of("/usr/bin/id"), directory.resolve("id"));
     Files.setAttribute(changer, "unix:mode", 0104755);
+    jail = jail.showing(changer, "shown/id");
     try (JailedPython inside = start()) {
       assertThat(inside.value(RUN_ID)).isEqualTo(Integer.toString(USER));
     }
@@ -128,7 +143,9 @@ class JailTest {
   void it_sees_only_the_paths_that_are_named() throws Exception {
     try (JailedPython inside = start()) {
       String expected =
-          Stream.concat(Stream.of("work"), Qemu.systemPaths().stream().map(JailTest::topOf))
+          Stream.concat(
+                  Stream.of("work"),
+                  Qemu.systemPaths(Path.of("/")).keySet().stream().map(JailTest::topOf))
               .distinct()
               .sorted()
               .map(name -> "'" + name + "'")
@@ -143,8 +160,8 @@ class JailTest {
     }
   }
 
-  private static String topOf(Path path) {
-    return path.getName(0).toString();
+  private static String topOf(String path) {
+    return path.split("/", 2)[0];
   }
 
   @Test
@@ -174,6 +191,43 @@ class JailTest {
       assertThat(inside.value("open('/work/new', 'w').write('from inside')")).isEqualTo("11");
     }
     assertThat(work.resolve("new")).hasContent("from inside");
+  }
+
+  @Test
+  void a_single_file_can_be_shown_writable() throws Exception {
+    Path file = Files.writeString(directory.resolve("file"), "as it was");
+    Files.setAttribute(file, "unix:uid", USER);
+    jail = jail.showingWritable(file, "shown/file");
+    try (JailedPython inside = start()) {
+      assertThat(inside.value("open('/shown/file', 'w').write('from inside')")).isEqualTo("11");
+      assertThat(inside.value("open('/shown/other', 'w')")).isIn("EROFS", "EACCES");
+      assertThat(inside.value("os.unlink('/shown/file')")).isIn("EROFS", "EACCES", "EBUSY");
+    }
+    assertThat(file).hasContent("from inside");
+  }
+
+  @Test
+  void what_is_shown_writable_takes_files_and_no_device_pipe_link_or_program() throws Exception {
+    Path program = Files.copy(Path.of("/usr/bin/id"), work.resolve("id"));
+    Files.setAttribute(program, "unix:mode", 0100755);
+    try (JailedPython inside = start()) {
+      assertThat(inside.value("os.mkfifo('/work/pipe')")).isEqualTo("EACCES");
+      assertThat(inside.value("os.symlink('/usr', '/work/link')")).isEqualTo("EACCES");
+      assertThat(inside.value("os.execv('/work/id', ['id'])")).isEqualTo("EACCES");
+    }
+  }
+
+  @Test
+  void it_reaches_nobody_by_tcp_signal_or_abstract_socket() throws Exception {
+    try (JailedPython inside = start()) {
+      String connect = "socket.socket().connect(('127.0.0.1', 1))";
+      // Landlock says the one from its version 4 on, a namespace without a route the other.
+      assertThat(inside.value(connect)).isIn("EACCES", "ENETUNREACH");
+      assertThat(inside.value("os.kill(os.getppid(), 0)")).isEqualTo("EPERM");
+      // The network namespace is its own, so nobody of the host listens under any such name.
+      assertThat(inside.value("socket.socket(socket.AF_UNIX).connect('\\0other')"))
+          .isEqualTo("ECONNREFUSED");
+    }
   }
 
   @Test
@@ -239,6 +293,22 @@ class JailTest {
       assertThat(Files.getOwner(socket)).isEqualTo(Files.getOwner(Path.of("/")));
       assertThat(inside.value("socket.socket(fileno=os.dup(5)).getsockname()"))
           .isEqualTo(second.toString());
+    }
+  }
+
+  @Test
+  void its_sockets_are_of_the_kind_that_is_asked_for() throws Exception {
+    Path packets = directory.resolve("packets.sock");
+    jail = jail.listeningForPackets(packets).listeningOn(directory.resolve("third.sock"));
+    try (JailedPython inside = start()) {
+      assertThat(Files.getPosixFilePermissions(packets))
+          .isEqualTo(PosixFilePermissions.fromString("rw-------"));
+      String type = "socket.socket(fileno=os.dup(%d)).type.name";
+      assertThat(inside.value(type.formatted(4))).isEqualTo("SOCK_STREAM");
+      assertThat(inside.value(type.formatted(5))).isEqualTo("SOCK_SEQPACKET");
+      assertThat(inside.value(type.formatted(6))).isEqualTo("SOCK_STREAM");
+      assertThat(inside.value("socket.socket(fileno=os.dup(5)).getsockname()"))
+          .isEqualTo(packets.toString());
     }
   }
 
@@ -339,6 +409,12 @@ class JailTest {
             "--root R --uid 4294967295 --log L -- /usr/bin/true", "4294967295 is no user id"),
         Arguments.of(
             "--root R --uid 4294967296 --log L -- /usr/bin/true", "4294967296 is no user id"),
+        Arguments.of("--users 5 --root R --uid 5 --log L -- /usr/bin/true", "5 is no range"),
+        Arguments.of("--users 0:5 --root R --uid 5 --log L -- /usr/bin/true", "0:5 is no range"),
+        Arguments.of("--users 5:0 --root R --uid 5 --log L -- /usr/bin/true", "5:0 is no range"),
+        Arguments.of(
+            "--users 5:2147483647 --root R --uid 5 --log L -- /usr/bin/true", "is no range"),
+        Arguments.of("--users -5:3 --root R --uid 5 --log L -- /usr/bin/true", "is no range"),
         Arguments.of("--root R --uid 5 --log none/L -- /usr/bin/true", "open none/L"),
         Arguments.of("--root none --uid 5 --log L -- /usr/bin/true", "mount tmpfs on none"),
         Arguments.of("--root R --uid 5 --log L --netns none -- /usr/bin/true", "open none"),

@@ -14,6 +14,7 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
@@ -55,8 +56,8 @@ final class JailedPython implements AutoCloseable {
    */
   static JailedPython start(Jail jail, Path socket) throws Exception {
     Jail complete = jail;
-    for (Path path : Qemu.systemPaths()) {
-      complete = complete.showing(path, path.toString().substring(1));
+    for (Map.Entry<String, Path> shown : Qemu.systemPaths(Path.of("/")).entrySet()) {
+      complete = complete.showing(shown.getValue(), shown.getKey());
     }
     JailedPython python =
         new JailedPython(complete.start(List.of("/usr/bin/python3", "-I", "-c", PROGRAM)), socket);
@@ -67,7 +68,8 @@ final class JailedPython implements AutoCloseable {
 
   /** The value of a Python expression in there, or the name of the error that it met. */
   String value(String expression) throws IOException {
-    String line = '"' + expression.replace("\\", "\\\\").replace("\"", "\\\"") + "\"\n";
+    String line =
+        '"' + expression.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n") + "\"\n";
     ByteBuffer bytes = ByteBuffer.wrap(line.getBytes(UTF_8));
     while (bytes.hasRemaining()) {
       channel.write(bytes);
