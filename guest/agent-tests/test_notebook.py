@@ -407,6 +407,17 @@ class History(NotebookTest):
         self.assertEqual(self.cell("_i").value, repr(f"In[{number}], _i{number}"))
         self.assertIn("6 * 7", self.cell("%history -n").stdout)
 
+    def test_an_unseen_cell_says_what_it_does_and_leaves_no_trace(self) -> None:
+        number = int(self.cell("len(In) - 1").value or "")
+        unseen = self.host.run("x = 6\nclass Unseen: pass\nprint('said')\nx * 7", unseen=True)
+        self.assertEqual((unseen.stdout, unseen.value), ("said\n", "42"))
+        self.assertIn("ZeroDivisionError", self.host.run("1/0", unseen=True).stderr)
+        self.host.run("'a single expression'", unseen=True)
+        self.assertEqual(
+            self.cell("len(In) - 1, _, max(Out), 'x' in globals(), 'Unseen' in globals()").value,
+            f"({number + 1}, {number}, {number}, False, False)")
+        self.assertIn(f"<cell {number + 2}>", self.host.run("1/0").stderr)
+
     def test_they_are_no_variables_and_give_way_to_them(self) -> None:
         self.cell("5")
         self.assertEqual(self.cell("[n for n in globals() if n in ('_', 'In', 'Out')]").value, "[]")

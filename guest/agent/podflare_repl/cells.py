@@ -79,6 +79,15 @@ class Compiler:
         """A part of the last cell: what a magic was given to run."""
         return self._compile_cell("\n" * lines_before + source, self.name)
 
+    def compile_unseen(self, source: str) -> Cell:
+        """One that is not counted, nor remembered."""
+        futures = self._futures
+        try:
+            source = dedent(source)
+            return self._compile_line(source, "<cell>") or self._compile_cell(source, "<cell>")
+        finally:
+            self._futures = futures
+
     def trees(self) -> Iterator[ast.Module]:
         """The syntax of the cells that are remembered, the oldest first."""
         for number in range(max(1, self.count - REMEMBERED_CELLS), self.count + 1):

@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 from base64 import b64decode
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -164,7 +165,9 @@ class Repl:
         self._call = stream
         tail: list[bytes] = []
         self._tail = tail
-        if not env and not cwd:
+        if request.get("unseen"):
+            closed = self._run(stream, request["code"], self._runner.run_unseen)
+        elif not env and not cwd:
             closed = self._run(stream, request["code"])
         else:
             closed = self._run_elsewhere(stream, request["code"], env or {}, cwd)
@@ -192,7 +195,9 @@ class Repl:
             if cwd:
                 self._surroundings.return_to(left)
 
-    def _run(self, stream: int, code: str) -> bytes:
+    def _run(
+        self, stream: int, code: str, run: Callable[[str], None] | None = None
+    ) -> bytes:
         error: BaseException | None = None
         try:
             self._surroundings.prepare(code)
@@ -200,6 +205,8 @@ class Repl:
                 self._interrupts.begin(stream)
                 if stream == REHEARSAL:
                     self._runner.rehearse()
+                elif run is not None:
+                    run(code)
                 else:
                     if self._magics.before_cell is not None:
                         self._magics.before_cell()

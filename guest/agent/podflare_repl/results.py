@@ -128,6 +128,19 @@ class History:
             self._last = value
         self.outputs.add(len(self.inputs) - 1, value)
 
+    @contextmanager
+    def unrecorded(self) -> Iterator[None]:
+        """What is kept within is kept no longer."""
+        names = {name: self._names[name] for name in ("_", "__", "___") if name in self._names}
+        last, known = self._last, set(self.outputs)
+        try:
+            yield
+        finally:
+            self._names.update(names)
+            self._last = last
+            for number in set(self.outputs) - known:
+                self.outputs.remove(number)
+
     def forget(self) -> None:
         """All values, not the texts."""
         self.outputs.clear()
@@ -185,6 +198,11 @@ class Outputs(dict[int, Any]):
                 self._let_go(self._large.pop(0))
         if len(self) > self.KEPT:
             del self[next(iter(self))]
+
+    def remove(self, number: int) -> None:
+        """As if it had not been added."""
+        del self[number]
+        self._large[:] = [each for each in self._large if each != number]
 
     def __getitem__(self, number: int) -> Any:
         value = super().__getitem__(number)

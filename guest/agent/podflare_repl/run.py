@@ -61,9 +61,16 @@ class Runner:
             return None
         return self._evaluate(cell.value, scope.globals, scope.locals)
 
+    def run_unseen(self, source: str) -> None:
+        """As if it had never been: in a namespace of its own, without a number, and in no history.
+        Raises whatever the code raises."""
+        with self._history.unrecorded():
+            self._run(self._compiler.compile_unseen(source), {"__name__": "__main__"})
+
     def rehearse(self) -> None:
-        for cell in self._compiler.rehearse():
-            self._run(cell, {})
+        with self._history.unrecorded():
+            for cell in self._compiler.rehearse():
+                self._run(cell, {})
 
     def _run(self, cell: Cell, namespace: dict[str, Any]) -> None:
         self._loop.begin_cell()

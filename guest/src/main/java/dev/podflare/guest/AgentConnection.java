@@ -265,6 +265,9 @@ public final class AgentConnection implements AutoCloseable {
               if (call.background()) {
                 json.writeBooleanProperty("background", true);
               }
+              if (call.unseen()) {
+                json.writeBooleanProperty("unseen", true);
+              }
               if (call.time().isPresent()) {
                 json.writeNumberProperty("time_ns", nanosSinceEpoch(call.time().get()));
               }

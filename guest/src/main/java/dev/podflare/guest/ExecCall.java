@@ -11,6 +11,8 @@ import java.util.Optional;
  * @param cwd directory for this exec only; empty for {@code /root}, or where Python has gone to
  * @param background whether whoever takes the machine over shall not wait for its end, see {@link
  *     AgentConnection#rejoin()}
+ * @param unseen of Python only: whether it runs in a namespace of its own, and neither counts nor
+ *     is in any history, so that of what it does only modules, files and processes stay
  * @param time the host's, to which a clock that a pause has stopped is set; empty leaves it alone
  */
 public record ExecCall(
@@ -19,6 +21,7 @@ public record ExecCall(
     Map<String, String> env,
     Optional<String> cwd,
     boolean background,
+    boolean unseen,
     Optional<Instant> time) {
 
   /** What a guest can run. */
@@ -45,6 +48,18 @@ public record ExecCall(
 
   /** One that is not in the background, in a guest whose clock is right. */
   public ExecCall(Language language, String code, Map<String, String> env, Optional<String> cwd) {
-    this(language, code, env, cwd, false, Optional.empty());
+    this(language, code, env, cwd, false, false, Optional.empty());
+  }
+
+  /** Code of the host's own, which who uses the guest later shall not meet. */
+  public static ExecCall unseen(Language language, String code) {
+    return new ExecCall(
+        language,
+        code,
+        Map.of(),
+        Optional.empty(),
+        false,
+        language == Language.PYTHON,
+        Optional.empty());
   }
 }

@@ -126,6 +126,7 @@ class AgentConnectionTest {
             Map.of("A", "b"),
             Optional.of("/tmp"),
             false,
+            false,
             Optional.of(Instant.ofEpochSecond(1_700_000_000, 5))));
     assertThat(text(guest.receive(FrameKind.OPEN)))
         .isEqualTo(

@@ -655,6 +655,7 @@ final class Sandbox {
                       request.env(),
                       request.cwd(),
                       !inTurn,
+                      false,
                       Optional.of(clock.instant())));
       RunningExec code = new RunningExec(this, guest, use, clock, timer, limit, inTurn, true);
       started = true;
