@@ -90,7 +90,6 @@ class Forked:
     pause: float
     running: float
     answers: Sequence[float]
-    copied_bytes: int
 
 
 @dataclass(frozen=True)
@@ -349,7 +348,7 @@ class Branching:
                 return (time.perf_counter() - began) * 1000
 
             answers = sorted(at_once(answer, range(n)))
-            return Forked(said["pause_ms"], running, answers, said["memory_copied_bytes"])
+            return Forked(said["pause_ms"], running, answers)
         finally:
             for id in ids:
                 asking.request("DELETE", f"/v1/sandboxes/{id}")
@@ -441,9 +440,7 @@ def pause_and_running(
     running: Target | None,
 ) -> Iterator[Row]:
     paused = [one.pause for one in taken]
-    copied = f"{sum(one.copied_bytes for one in taken) / len(taken) / 1e6:.0f} MB copied"
-    note_of_pause = f"{note}, {copied}" if note else copied
-    yield Row(f"{name}, parent's pause", "ms", paused, pause, note=note_of_pause)
+    yield Row(f"{name}, parent's pause", "ms", paused, pause, note=note)
     yield Row(f"{name}, children running", "ms", [one.running for one in taken], running, note=note)
 
 

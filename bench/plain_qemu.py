@@ -149,7 +149,7 @@ def arguments(image: Path, directory: Path) -> list[str]:
     kvm = os.access("/dev/kvm", os.R_OK | os.W_OK) and (" svm" in flags or " vmx" in flags)
     return [
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        "-accel", "kvm" if kvm else "tcg,thread=single,tb-size=128",
+        "-accel", "kvm" if kvm else "tcg,thread=single,tb-size=256",
         "-cpu", "host" if kvm else "max",
         "-machine", "pc,usb=off,vmport=off,hpet=off",
         "-m", f"{MEMORY_MIB}M",

@@ -128,11 +128,13 @@ def machines_of(server_pid: int | None, data_dir: Path) -> list[Process]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Resident memory of a process that belongs to it alone; shared file mappings do not count."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"no RssAnon for process {pid}")
+    """Resident memory of a process that belongs to it alone: what it shares with a process that it
+    was forked from, or with others that map the same files, does not count."""
+    own = 0
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(("Private_Clean:", "Private_Dirty:")):
+            own += int(line.split()[1]) * 1024
+    return own
 
 
 def available_bytes() -> int:

@@ -123,9 +123,9 @@ class Server:
 
     def _ask(self, addresses: tuple[str, ...]) -> bool:
         """Whether every machine's network sends questions for names there, and nowhere else."""
-        for machine in host.machines_of(None, self.data_dir):
+        for lease in host.leases_of(self.data_dir):
             rules = host.as_root(
-                "nsenter", "-t", str(machine.pid), "-n",
+                "ip", "netns", "exec", f"pf{lease}",
                 "nft", "list", "table", "ip", "podflare_names", check=False,
             )  # fmt: skip
             asked = tuple(re.findall(r"dnat to ([0-9.]+)", rules))

@@ -118,11 +118,9 @@ class ForkedStateTest(Case):
             self.assertEqual(self.rest.info(child).json["state"], "ready")
         self.assertTrue(set(self.children) <= self.rest.ids())
 
-    def test_the_answer_tells_the_pause_and_what_was_copied(self) -> None:
+    def test_the_answer_tells_the_pause_and_when_all_ran(self) -> None:
         self.assertGreater(self.answer["pause_ms"], 0)
         self.assertGreaterEqual(self.answer["running_ms"], self.answer["pause_ms"])
-        self.assertGreater(self.answer["memory_copied_bytes"], 24_000_000)
-        self.assertLess(self.answer["memory_copied_bytes"], 400_000_000)
 
     def test_the_parent_stands_still_for_milliseconds(self) -> None:
         # The bench says how few; this is a bound for a host that does much else.
@@ -500,7 +498,7 @@ class ForkTest(Case):
 
     @slow
     def test_cost_does_not_grow_with_depth(self) -> None:
-        line, took, copied = [self.new_sandbox()], [], []
+        line, took, own = [self.new_sandbox()], [], []
         self.said(line[0], "x = 0")
         for generation in range(suite.scale().generations):
             began = time.monotonic()
@@ -510,14 +508,14 @@ class ForkTest(Case):
             self.addCleanup(self.rest.close, child)
             self.assertEqual(self.said(child, "x += 1; print(x)"), f"{generation + 1}\n")
             took.append(time.monotonic() - began)
-            copied.append(answer.json["memory_copied_bytes"])
+            own.append(host.resident_bytes(host.machine_of(self.server.data_dir, child).pid))
             line.append(child)
             if len(line) > 3:
                 self.rest.close(line[-3])
         half = len(took) // 2
         early, late = sorted(took[1 : half + 1]), sorted(took[half:])
         self.assertLess(late[len(late) // 2], 3 * early[len(early) // 2] + 2, took)
-        self.assertLess(max(copied[2:]), 3 * max(copied[1], 8 << 20), copied)
+        self.assertLess(max(own[2:]), 3 * max(own[1], 8 << 20), own)
 
     def test_the_state_of_every_generation_stays_whole_under_deep_forking(self) -> None:
         tip = self.new_sandbox()

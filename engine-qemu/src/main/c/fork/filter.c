@@ -18,7 +18,6 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
-#include <linux/futex.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/membarrier.h>
@@ -44,7 +43,6 @@ enum {
     X32 = 0x40000000,          /* numbers from here on are another way into the same kernel */
     MOST_INSTRUCTIONS = 600,   /* the kernel takes 4096 */
     FURTHEST_JUMP = UINT8_MAX, /* what a condition can skip */
-    KVM_TYPE = 0xAE,
     ENDED_BY_FILTER = 128 + SIGSYS,
 };
 
@@ -83,7 +81,7 @@ struct rule {
 
 static const struct rule rules[] = {
     /* Devices. Not among them: what names an owner for signals, types into a terminal, or makes a tap. */
-    ALLOW_WHEN(ioctl, MASKED(1, _IOC_TYPEMASK << _IOC_TYPESHIFT, KVM_TYPE << _IOC_TYPESHIFT)),
+    ALLOW_WHEN(ioctl, MASKED(1, _IOC_TYPEMASK << _IOC_TYPESHIFT, KVMIO << _IOC_TYPESHIFT)),
     ALLOW_WHEN(ioctl, EQUALS(1, TUNGETIFF)), /* what a tap is, and what QEMU sets on it */
     ALLOW_WHEN(ioctl, EQUALS(1, TUNGETFEATURES)),
     ALLOW_WHEN(ioctl, EQUALS(1, TUNGETVNETHDRSZ)),
@@ -263,14 +261,6 @@ static const struct rule rules[] = {
     ALLOW_WHEN(prlimit64, EQUALS(0, 0), IS_NULL(2)),
     ALLOW(getrusage),
 };
-
-/*
- * What only the engine needs that loads device state through a socket in /work, and they go with it: that socket,
- * and the signals by which QEMU calls its processors out of KVM, to threads of this one process.
- */
-#define FOR_INCOMING_STATE                                                                                             \
-    ALLOW_WHEN(socket, EQUALS(0, AF_UNIX), EQUALS(2, 0)), ALLOW(bind), ALLOW(unlink),                                  \
-        ALLOW_WHEN(tgkill, EQUALS(0, (uint32_t)getpid()))
 
 /* ---- from rules to the kernel's program ---- */
 
@@ -521,7 +511,7 @@ static void leave_open(sigset_t *set)
     sigdelset(set, SIGFPE);
 }
 
-__attribute__((visibility("default"))) int pthread_sigmask(int how, const sigset_t *set, sigset_t *before)
+EXPORTED int pthread_sigmask(int how, const sigset_t *set, sigset_t *before)
 {
     sigset_t allowed;
     if (set != NULL) {
@@ -537,7 +527,7 @@ __attribute__((visibility("default"))) int pthread_sigmask(int how, const sigset
     return failure;
 }
 
-__attribute__((visibility("default"))) int sigprocmask(int how, const sigset_t *set, sigset_t *before)
+EXPORTED int sigprocmask(int how, const sigset_t *set, sigset_t *before)
 {
     int failure = pthread_sigmask(how, set, before);
     if (failure != 0) {
@@ -588,10 +578,8 @@ void filter_before_main(void)
         refuse("the filter of users");
     }
     static struct program program;
-    const struct rule for_incoming_state[] = {FOR_INCOMING_STATE};
     only_this_kernel_interface(&program);
     apply_all(&program, rules, sizeof rules / sizeof rules[0]);
-    apply_all(&program, for_incoming_state, sizeof for_incoming_state / sizeof for_incoming_state[0]);
     answer(&program, SECCOMP_RET_TRAP);
     if (install(&program, SECCOMP_FILTER_FLAG_TSYNC) < 0) {
         refuse("the filter of system calls");

@@ -4,7 +4,6 @@ import dev.podflare.cli.client.ClientOptions;
 import dev.podflare.cli.client.CommandFailure;
 import dev.podflare.cli.client.Names;
 import dev.podflare.cli.client.ServerApi;
-import dev.podflare.cli.text.InWords;
 import dev.podflare.cli.text.JsonText;
 import dev.podflare.cli.text.Version;
 import java.io.PrintWriter;
@@ -60,11 +59,10 @@ final class ForkCommand implements Callable<Integer> {
     spec.commandLine()
         .getErr()
         .printf(
-            "%d running after %.1f ms; the parent stood still for %.1f ms; %s copied.%n",
+            "%d running after %.1f ms; the parent stood still for %.1f ms.%n",
             fork.path("children").size(),
             fork.path("running_ms").asDouble(),
-            fork.path("pause_ms").asDouble(),
-            InWords.bytes(fork.path("memory_copied_bytes").asLong()));
+            fork.path("pause_ms").asDouble());
     return 0;
   }
 }

@@ -5,10 +5,10 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * Makes microVMs run, freezes them into snapshots, and starts clones of snapshots.
+ * Makes microVMs run, forks them, freezes them into snapshots, and starts them again.
  *
  * <p>This interface is all that the rest of Podflare knows about virtual machines. Its words are
- * image, boot, start, pause, resume, capture, freeze, stop and attach; no word of any one machine
+ * image, boot, start, pause, resume, fork, freeze, stop and attach; no word of any one machine
  * monitor (a process id, a control protocol, a file format) shows here, so that a second engine
  * fits in the same place. What an engine must do beyond the signatures is written down as tests in
  * {@code EngineContract}.
@@ -18,9 +18,9 @@ import java.util.Set;
  * <pre>
  *   boot(image) ──▶ running ◀───────▶ paused ──▶ stopped (by us, by its guest, or by a crash)
  *                   ▲   │
- *    start, any     │   │ capture (and it goes on), or freeze (and it ends)
- *    number of times│   ▼
- *                  Snapshot (immutable, on disk)
+ *      start, fork, │   │ fork (and it goes on as it was), or freeze (and it ends)
+ *   any number of   │   ▼
+ *   times        other microVMs, or a Snapshot (immutable, on disk)
  * </pre>
  *
  * <p>An engine writes down each microVM before it starts it, so that what a killed server leaves
@@ -48,24 +48,34 @@ public interface Engine extends AutoCloseable {
   MicroVm boot(BootRequest request) throws EngineException;
 
   /**
-   * Cuts memory, disk and devices of a running microVM at one instant; the microVM goes on.
+   * Makes live copies of a microVM: same memory, same processes, same disk as of one instant, each
+   * of its own from then on.
    *
-   * <p>It stands still for milliseconds, in proportion to the memory that it wrote since it was
-   * started or last captured, whatever its size, age or ancestry. It goes on also when this call
-   * fails. It may be in the middle of anything: whoever starts the snapshot must expect half a
-   * message in the channel.
+   * <p>The parent stands still for milliseconds, whatever its size, age or ancestry. It goes on
+   * also when this call fails; one that was paused stays so. It may be in the middle of anything:
+   * whoever talks to a copy must expect half a message in the channel.
    *
-   * @param directory exists, is empty, and lies on the file system of the engine's own directory;
-   *     if this call fails, it must be thrown away
-   * @throws EngineException {@link EngineException.Kind#NO_ROOM} if the host's disk is full
+   * <p>All copies run when this call returns, or none is left, and their networks never reached
+   * more than {@code egress}. They share the parent's random state, clock and names until the
+   * guest's agent has been woken, so no user code may reach one before that.
+   *
+   * <p>Copies of a {@linkplain #startZygote zygote} are as far from each other as if each had been
+   * started. Copies of any other microVM are one tenant's, as it is itself.
+   *
+   * @param count how many, 1 or more
+   * @throws EngineException {@link EngineException.Kind#NO_ROOM} if the host has no room for them
    */
-  Capture capture(MicroVm microVm, Path directory) throws EngineException;
+  Fork fork(MicroVm parent, Egress egress, int count) throws EngineException;
 
   /**
    * Turns a microVM into a snapshot that outlives the host, and ends it.
    *
-   * <p>As {@link #capture}, but the snapshot is durable and has checksums when this call returns.
-   * If it fails, the microVM goes on.
+   * <p>The snapshot is durable and has checksums when this call returns. If it fails, the microVM
+   * goes on.
+   *
+   * @param directory exists, is empty, and lies on the file system of the engine's own directory;
+   *     if this call fails, it must be thrown away
+   * @throws EngineException {@link EngineException.Kind#NO_ROOM} if the host's disk is full
    */
   Snapshot freeze(MicroVm microVm, Path directory) throws EngineException;
 
@@ -78,24 +88,21 @@ public interface Engine extends AutoCloseable {
   Snapshot open(Path directory) throws EngineException;
 
   /**
-   * Starts clones of a snapshot: same memory, same processes, each with its own copy-on-write
-   * memory and disk.
+   * Starts a microVM from a snapshot: same memory, same processes, with copy-on-write memory and
+   * disk of its own.
    *
-   * <p>All of them run when this call returns, or none is left, and their networks never reached
-   * more than {@code egress}. They share the snapshot's random state, clock and names until the
-   * guest's agent has been woken, so no user code may reach one before that.
-   *
-   * <p>Of more than one, each runs behind all others until it is told to {@link
-   * MicroVm#takeFullShare}.
-   *
-   * @param count how many, 1 or more
+   * <p>It runs when this call returns, and its network never reached more than {@code egress}. It
+   * shares the snapshot's random state, clock and names until the guest's agent has been woken, so
+   * no user code may reach it before that.
    */
-  List<MicroVm> start(Snapshot snapshot, Egress egress, int count) throws EngineException;
+  MicroVm start(Snapshot snapshot, Egress egress) throws EngineException;
 
-  /** Starts one clone. */
-  default MicroVm start(Snapshot snapshot, Egress egress) throws EngineException {
-    return start(snapshot, egress, 1).getFirst();
-  }
+  /**
+   * Starts a microVM of which others are {@linkplain #fork forked}, for owners that have nothing to
+   * do with each other. It runs, without a network, when this call returns; whoever has it may warm
+   * it, with code that all copies may trust, and pauses it then.
+   */
+  MicroVm startZygote(Snapshot snapshot) throws EngineException;
 
   /**
    * Takes over microVMs that an earlier, dead process of this engine left running. They run when

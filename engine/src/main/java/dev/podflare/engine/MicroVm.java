@@ -27,13 +27,6 @@ public interface MicroVm extends AutoCloseable {
   /** Lets the virtual processors go on. */
   void resume() throws EngineException;
 
-  /**
-   * Gives the machine the same share of the host's processors as all others have. One that was
-   * started with others at once takes, until then, only what nobody else wants: were all to be as
-   * quick, the first of them would be of use no sooner than the last.
-   */
-  void takeFullShare() throws EngineException;
-
   /** Sets what the guest's network interface reaches. Holds from the moment this call returns. */
   void allow(Egress egress) throws EngineException;
 

@@ -194,17 +194,21 @@ public abstract class EngineContract {
   }
 
   @Test
-  void a_captured_machine_goes_on_and_so_does_its_copy() throws Exception {
+  void a_forked_machine_goes_on_and_so_do_its_copies() throws Exception {
     try (MicroVm parent = engine.start(snapshot, new Egress.Outside());
         AgentProbe agent = AgentProbe.on(parent)) {
       agent.ping();
-      Capture capture = engine.capture(parent, newDirectory());
+      Fork fork = engine.fork(parent, new Egress.Nothing(), 3);
       agent.ping();
-      try (MicroVm child = engine.start(capture.snapshot(), new Egress.Nothing());
-          AgentProbe inChild = AgentProbe.on(child)) {
-        inChild.ping();
-        agent.ping();
+      assertThat(fork.children()).hasSize(3);
+      assertThat(fork.pause()).isPositive();
+      for (MicroVm child : fork.children()) {
+        try (child;
+            AgentProbe inChild = AgentProbe.on(child)) {
+          inChild.ping();
+        }
       }
+      agent.ping();
     }
   }
 
@@ -213,12 +217,12 @@ public abstract class EngineContract {
     MicroVm machine = engine.start(snapshot, new Egress.Outside());
     try {
       for (int generation = 0; generation < 8; generation++) {
-        try (AgentProbe agent = AgentProbe.on(machine)) {
-          agent.ping();
-        }
-        Capture capture = engine.capture(machine, newDirectory());
+        AgentProbe agent = AgentProbe.on(machine);
+        agent.ping();
+        MicroVm child = engine.fork(machine, new Egress.Outside(), 1).children().getFirst();
+        agent.close();
         machine.close();
-        machine = engine.start(capture.snapshot(), new Egress.Outside());
+        machine = child;
       }
       try (AgentProbe agent = AgentProbe.on(machine)) {
         agent.ping();
@@ -229,16 +233,10 @@ public abstract class EngineContract {
   }
 
   @Test
-  void a_copy_lives_on_when_its_parent_and_the_capture_are_gone() throws Exception {
-    Path place = newDirectory();
+  void a_copy_lives_on_when_its_parent_is_gone() throws Exception {
     MicroVm child;
     try (MicroVm parent = engine.start(snapshot, new Egress.Outside())) {
-      child = engine.start(engine.capture(parent, place).snapshot(), new Egress.Outside());
-    }
-    try (var files = Files.newDirectoryStream(place)) {
-      for (Path file : files) {
-        Files.delete(file);
-      }
+      child = engine.fork(parent, new Egress.Outside(), 1).children().getFirst();
     }
     try (child;
         AgentProbe agent = AgentProbe.on(child)) {
@@ -247,29 +245,53 @@ public abstract class EngineContract {
   }
 
   @Test
-  void a_machine_goes_on_when_its_capture_fails() throws Exception {
+  void a_paused_machine_is_forked_and_stays_paused() throws Exception {
     try (MicroVm parent = engine.start(snapshot, new Egress.Outside());
         AgentProbe agent = AgentProbe.on(parent)) {
-      Path occupied = newDirectory();
-      engine.capture(parent, occupied);
-      assertThatThrownBy(() -> engine.capture(parent, occupied))
-          .isInstanceOf(EngineException.class);
       agent.ping();
-      assertThatThrownBy(() -> engine.freeze(parent, occupied)).isInstanceOf(EngineException.class);
-      agent.ping();
-      engine.capture(parent, newDirectory());
+      parent.pause();
+      try (MicroVm child = engine.fork(parent, new Egress.Outside(), 1).children().getFirst();
+          AgentProbe inChild = AgentProbe.on(child)) {
+        inChild.ping();
+      }
+      agent.sendPing();
+      parent.resume();
+      agent.awaitPong();
     }
   }
 
   @Test
-  void what_is_captured_again_is_only_what_was_written_since() throws Exception {
+  void machines_are_forked_from_a_zygote_that_stands_still() throws Exception {
+    try (MicroVm zygote = engine.startZygote(snapshot);
+        AgentProbe agent = AgentProbe.on(zygote)) {
+      agent.ping();
+      zygote.pause();
+      for (int time = 0; time < 2; time++) {
+        Fork fork = engine.fork(zygote, new Egress.Outside(), 2);
+        for (MicroVm child : fork.children()) {
+          try (child;
+              AgentProbe inChild = AgentProbe.on(child)) {
+            inChild.ping();
+            try (MicroVm grandchild =
+                    engine.fork(child, new Egress.Outside(), 1).children().getFirst();
+                AgentProbe inGrandchild = AgentProbe.on(grandchild)) {
+              inGrandchild.ping();
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void a_machine_goes_on_when_its_freeze_fails() throws Exception {
     try (MicroVm parent = engine.start(snapshot, new Egress.Outside());
         AgentProbe agent = AgentProbe.on(parent)) {
+      Path occupied = newDirectory();
+      Files.writeString(occupied.resolve("state"), "not ours");
+      assertThatThrownBy(() -> engine.freeze(parent, occupied)).isInstanceOf(EngineException.class);
       agent.ping();
-      long first = engine.capture(parent, newDirectory()).memoryBytes();
-      long second = engine.capture(parent, newDirectory()).memoryBytes();
-      assertThat(first).isPositive();
-      assertThat(second).isLessThan(first);
+      engine.fork(parent, new Egress.Outside(), 1).children().getFirst().close();
       agent.ping();
     }
   }
@@ -292,11 +314,18 @@ public abstract class EngineContract {
   }
 
   @Test
-  void a_capture_is_no_snapshot_to_keep() throws Exception {
-    try (MicroVm parent = engine.start(snapshot, new Egress.Outside())) {
-      Path place = newDirectory();
-      engine.capture(parent, place);
-      assertThatThrownBy(() -> engine.open(place)).hasMessageContaining("not complete");
+  void a_fork_is_frozen_with_what_its_ancestors_wrote() throws Exception {
+    Path place = newDirectory();
+    MicroVm child;
+    try (MicroVm parent = engine.start(snapshot, new Egress.Outside());
+        AgentProbe agent = AgentProbe.on(parent)) {
+      agent.ping();
+      child = engine.fork(parent, new Egress.Outside(), 1).children().getFirst();
+    }
+    engine.freeze(child, place);
+    try (MicroVm clone = engine.start(engine.open(place), new Egress.Outside());
+        AgentProbe agent = AgentProbe.on(clone)) {
+      agent.ping();
     }
   }
 }

@@ -4,7 +4,11 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 
 /**
  * Keeps the networks of a server's microVMs in step with their host while they live: its resolvers
@@ -17,6 +21,9 @@ public final class NetworkUpkeep implements AutoCloseable {
 
   private static final System.Logger LOG = System.getLogger(NetworkUpkeep.class.getName());
   private static final Duration PERIOD = Duration.ofSeconds(1);
+
+  /** Rules are set by a program of which each takes a processor for some milliseconds. */
+  private static final int AT_ONCE = 4;
 
   private final HostResolvers resolvers;
   private final FirewallChanges changes;
@@ -94,18 +101,29 @@ public final class NetworkUpkeep implements AutoCloseable {
   }
 
   private void followResolvers(List<String> now) throws HostException {
-    HostException failure = null;
-    for (SandboxNetwork network : networks.values()) {
-      try {
-        network.followResolvers(now);
-      } catch (HostException e) {
-        if (network.isOpen()) {
-          failure = e;
+    Queue<HostException> failures = new ConcurrentLinkedQueue<>();
+    try (ExecutorService some =
+        Executors.newFixedThreadPool(AT_ONCE, Thread.ofVirtual().factory())) {
+      for (SandboxNetwork network : networks.values()) {
+        if (!network.follows(now)) {
+          some.execute(() -> follow(network, now, failures));
         }
       }
     }
+    HostException failure = failures.peek();
     if (failure != null) {
       throw failure;
+    }
+  }
+
+  private static void follow(
+      SandboxNetwork network, List<String> resolvers, Queue<HostException> failures) {
+    try {
+      network.followResolvers(resolvers);
+    } catch (HostException e) {
+      if (network.isOpen()) {
+        failures.add(e);
+      }
     }
   }
 

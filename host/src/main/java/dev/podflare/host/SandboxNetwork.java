@@ -310,6 +310,11 @@ public final class SandboxNetwork implements AutoCloseable {
     }
   }
 
+  /** Whether the guest's questions for names go to these. */
+  synchronized boolean follows(List<String> now) {
+    return now.equals(resolvers);
+  }
+
   /** Sends the guest's questions for names to these, if they went to others. */
   synchronized void followResolvers(List<String> now) throws HostException {
     if (!now.equals(resolvers)) {

@@ -4,11 +4,12 @@ import dev.podflare.engine.Egress;
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.MachineShape;
 import dev.podflare.guest.GuestException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
@@ -39,7 +40,7 @@ final class Creation {
   private final AscendingClock births;
   private final Templates templates;
   private final PoolsOnDemand poolsOnDemand;
-  private final Map<String, WarmPool> pools = new TreeMap<>();
+  private final Map<String, WarmPool> pools = new ConcurrentSkipListMap<>();
 
   /** Clones that are made while somebody waits: more at once would only make all of them late. */
   private final Semaphore cloning =
@@ -82,6 +83,11 @@ final class Creation {
               waiting(template),
               () -> templates.cloneOf(source, limits.defaultShape())));
     }
+    for (Template template : templates.builtIn()) {
+      if (pools.containsKey(template.name()) && waiting(template) > 0) {
+        templates.warm(template, limits.defaultShape());
+      }
+    }
     WarmPool first = pools.get(CreateSandbox.DEFAULT_TEMPLATE);
     if (first != null && !first.awaitReady(FIRST_CLONE_PATIENCE)) {
       throw new EngineException(
@@ -89,6 +95,19 @@ final class Creation {
           "no clone of the default template came up within %d s; the log says why"
               .formatted(FIRST_CLONE_PATIENCE.toSeconds()));
     }
+  }
+
+  /**
+   * Machines that wait, and were cloned from a snapshot when its clones were cold, are made anew.
+   */
+  void renew(Path snapshot) {
+    for (Template template : templates.builtIn()) {
+      WarmPool pool = pools.get(template.name());
+      if (pool != null && templates.isOf(template, limits.defaultShape(), snapshot)) {
+        pool.renew();
+      }
+    }
+    poolsOnDemand.renew(id -> templates.isOf(id, snapshot));
   }
 
   /** How many machines wait for a template, and for those that it shares them with. */
@@ -108,6 +127,7 @@ final class Creation {
     Optional<Duration> lifetime = lifetimeOf(request);
     if (!room.fits(1)) {
       poolsOnDemand.endAll();
+      templates.endMostZygotes();
     }
     room.require(1);
     Machine machine = machineFor(template, shape);

@@ -9,9 +9,8 @@ import java.util.List;
  * @param children in the order in which they were asked for; their machines run
  * @param pause how long the parent stood still
  * @param running from the call to the moment when the last child ran
- * @param memoryBytes memory that had to be copied
  */
-public record Fork(List<SandboxInfo> children, Duration pause, Duration running, long memoryBytes) {
+public record Fork(List<SandboxInfo> children, Duration pause, Duration running) {
 
   public Fork {
     children = List.copyOf(children);

@@ -1,13 +1,9 @@
 package dev.podflare.sandbox;
 
-import dev.podflare.engine.Capture;
 import dev.podflare.engine.Engine;
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.MicroVm;
 import dev.podflare.engine.MicroVmId;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
@@ -22,14 +18,12 @@ import java.util.stream.Stream;
 /**
  * Makes live copies of a sandbox.
  *
- * <p>One cut of the parent, of which all children are started, side by side. Until they all run and
- * stand in the registry nobody knows of them, so a fork that fails leaves nothing: a machine that
- * no row names is ended at the next start of the server, if not by us. Then each child's guest
- * takes an identity of its own, and the child's first call waits for that ({@link Sandbox#settle}).
+ * <p>Until they all run and stand in the registry nobody knows of them, so a fork that fails leaves
+ * nothing: a machine that no row names is ended at the next start of the server, if not by us. Then
+ * each child's guest takes an identity of its own, and the child's first call waits for that
+ * ({@link Sandbox#settle}).
  */
 final class Forking {
-
-  private static final System.Logger LOG = System.getLogger(Forking.class.getName());
 
   private static final Duration WAKE_PATIENCE = Duration.ofSeconds(30);
 
@@ -58,24 +52,17 @@ final class Forking {
   private final Room room;
   private final InstantSource clock;
   private final AscendingClock births;
-  private final Path directory;
   private final Assembly assembly;
   private final Lifetimes lifetimes;
 
-  /**
-   * @param directory for what a fork needs while it goes on; emptied first, since what an earlier
-   *     server left is of no use
-   */
   Forking(
       Engine engine,
       OpenSandboxes open,
       Room room,
       InstantSource clock,
       AscendingClock births,
-      Path directory,
       Assembly assembly,
-      Lifetimes lifetimes)
-      throws IOException {
+      Lifetimes lifetimes) {
     this.engine = engine;
     this.open = open;
     this.room = room;
@@ -83,8 +70,6 @@ final class Forking {
     this.births = births;
     this.assembly = assembly;
     this.lifetimes = lifetimes;
-    Directories.delete(directory);
-    this.directory = Files.createDirectories(directory);
   }
 
   /** Writes down what a fork has made, in the transaction that makes its children known. */
@@ -107,37 +92,21 @@ final class Forking {
     try (Sandbox.Use use = parent.use()) {
       // A parent that is a copy itself must be somebody before it is copied.
       var _ = use.agent();
-      Path cut = Files.createTempDirectory(directory, "cut-");
-      try {
-        return fork(parent, use.machine(), n, cut, begun, note);
-      } finally {
-        discard(cut);
-      }
+      return fork(parent, use.machine(), n, begun, note);
     } catch (EngineException e) {
       throw Refusals.of(e);
-    } catch (IOException e) {
-      throw Refusals.of(Refusals.ofDisk("a fork has no place on disk", e));
     }
   }
 
-  /** The machines hold what they need of it; what is left, the next start deletes. */
-  private static void discard(Path cut) {
-    try {
-      Directories.delete(cut);
-    } catch (IOException e) {
-      LOG.log(System.Logger.Level.WARNING, "what a fork needed is left in " + cut, e);
-    }
-  }
-
-  private Fork fork(
-      Sandbox parent, Machine machine, int n, Path directory, long begun, Optional<Note> note)
+  private Fork fork(Sandbox parent, Machine machine, int n, long begun, Optional<Note> note)
       throws EngineException, InterruptedException {
     Instant before = clock.instant();
-    Capture capture = engine.capture(machine.microVm(), directory);
+    dev.podflare.engine.Fork forked =
+        engine.fork(machine.microVm(), parent.sandboxRecord().egress(), n);
     // Asked after the cut: code that began meanwhile makes us more patient than needed, no more.
     Optional<RunningExec> code = parent.running();
     Line line = machine.line().with(new Line.Cut(MicroVmId.random().value(), before));
-    List<Machine> machines = startAll(n, capture, parent, machine, line);
+    List<Machine> machines = machinesOf(forked.children(), machine, line);
     boolean known = false;
     try {
       Instant born = births.instant();
@@ -153,9 +122,8 @@ final class Forking {
               children.stream()
                   .map(child -> child.infoWhenNew(engine.facts().isolation()))
                   .toList(),
-              capture.pause(),
-              running,
-              capture.memoryBytes());
+              forked.pause(),
+              running);
       if (note.isPresent()) {
         open.add(children, () -> note.get().write(fork));
       } else {
@@ -197,7 +165,6 @@ final class Forking {
           boolean inTurn =
               !busy && waking.tryAcquire(LONGEST_TURN.toMillis(), TimeUnit.MILLISECONDS);
           try {
-            machine.microVm().takeFullShare();
             machine.takeIdentity(Machine.Origin.SANDBOX, patience, goingOn);
           } finally {
             if (inTurn) {
@@ -210,9 +177,8 @@ final class Forking {
     lifetimes.watch(child);
   }
 
-  private List<Machine> startAll(int n, Capture capture, Sandbox parent, Machine machine, Line line)
-      throws EngineException {
-    List<MicroVm> started = engine.start(capture.snapshot(), parent.sandboxRecord().egress(), n);
+  private List<Machine> machinesOf(List<MicroVm> started, Machine machine, Line line) {
+    int n = started.size();
     // Children have one moment of birth, so they are listed by their ids, so these are in the order
     // of the answer.
     List<SandboxId> ids =

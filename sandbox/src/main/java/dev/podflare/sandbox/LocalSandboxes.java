@@ -56,6 +56,7 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
   private final TemplateBuilding building;
   private final Creation creation;
   private final Forking forking;
+  private final Zygotes zygotes;
   private final Freezing freezing;
   private final Merging merging;
 
@@ -78,10 +79,12 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
     onceCalls = new OnceCalls(database, clock);
     execKeeping = new ExecKeeping(data, database, clock, timer);
     lifetimes = new Lifetimes(open, clock, timer, this::closeBecause, this::fallAsleepIfIdle);
+    zygotes = new Zygotes(engine, clock, this::renewWaiting);
     this.templates =
         new Templates(
             engine,
             clock,
+            zygotes,
             new TemplateSnapshots(engine, image, data.resolve("templates"), progress),
             new TemplateRegistry(database),
             new TemplateDirectories(data.resolve("custom-templates")),
@@ -92,9 +95,7 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
         new TemplateBuilding(engine, open, sizes, room, clock, this.templates, poolsOnDemand);
     AscendingClock births = new AscendingClock(clock);
     creation = new Creation(limits, sizes, room, births, this.templates, poolsOnDemand);
-    forking =
-        new Forking(
-            engine, open, room, clock, births, data.resolve("forks"), this::awake, lifetimes);
+    forking = new Forking(engine, open, room, clock, births, this::awake, lifetimes);
     freezing =
         new Freezing(
             engine, open, room, clock, births, new SpaceDirectories(data.resolve("spaces")));
@@ -146,11 +147,16 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
     } finally {
       if (!begun) {
         host.creation.closePools();
+        host.zygotes.close();
         host.timer.close();
         host.execKeeping.close();
         database.close();
       }
     }
+  }
+
+  private void renewWaiting(Path snapshot) {
+    creation.renew(snapshot);
   }
 
   private Sandbox assemble(
@@ -235,17 +241,14 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
             new Fork(
                 made.made().stream().map(child -> infoWhenNew(made, child)).toList(),
                 made.fork().pause(),
-                made.fork().running(),
-                made.fork().memoryBytes()),
+                made.fork().running()),
         () -> forking.fork(open.require(id), n, once.map(this::noteOfFork)));
   }
 
   private Forking.Note noteOfFork(OnceKey key) {
     return fork ->
         onceCalls.write(
-            key,
-            fork.children(),
-            new OnceCalls.ForkFigures(fork.pause(), fork.running(), fork.memoryBytes()));
+            key, fork.children(), new OnceCalls.ForkFigures(fork.pause(), fork.running()));
   }
 
   @Override
@@ -657,6 +660,7 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
   }
 
   private void release() {
+    zygotes.close();
     timer.close();
     execKeeping.close();
     database.close();

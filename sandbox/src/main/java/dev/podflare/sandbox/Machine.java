@@ -1,7 +1,6 @@
 package dev.podflare.sandbox;
 
 import dev.podflare.engine.Egress;
-import dev.podflare.engine.Engine;
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.Exit;
 import dev.podflare.engine.MicroVm;
@@ -85,21 +84,18 @@ final class Machine implements AutoCloseable {
    * @param egress what its network reaches until somebody has it
    */
   static Machine cloneOf(
-      TemplateSnapshot template, Egress egress, Engine engine, InstantSource clock)
+      TemplateSnapshot template, Egress egress, Zygotes zygotes, InstantSource clock)
       throws EngineException, InterruptedException {
     Machine machine =
         new Machine(
             SandboxId.random(),
-            engine.start(template.snapshot(), egress),
+            zygotes.fork(template, egress),
             template.resync(),
             0,
             Line.ORIGIN,
             clock);
     try {
       machine.takeIdentity(Origin.TEMPLATE, WAKE_PATIENCE, nothingRuns -> {});
-      // The first time pays for all that is cold in a clone, which can take a second; the second
-      // time sets the clock to within milliseconds.
-      machine.giveEnvironment(Map.of());
       return machine;
     } catch (GuestException e) {
       machine.close();
@@ -192,6 +188,12 @@ final class Machine implements AutoCloseable {
     Instant byHost = line.cuts().isEmpty() ? byGuest : line.cuts().getLast().at();
     boolean agree = Duration.between(byHost, byGuest).abs().compareTo(CLOCKS_AGREE) < 0;
     return agree && byHost.isBefore(byGuest) ? byHost : byGuest;
+  }
+
+  /** For one that is to be copied: goes once the way that its copies begin with. */
+  void reachOnce() throws EngineException, GuestException, InterruptedException {
+    takeIdentity(Origin.TEMPLATE, WAKE_PATIENCE, nothingRuns -> {});
+    giveEnvironment(Map.of());
   }
 
   /** Gives the guest environment variables for all that it will run, and the time once more. */

@@ -22,7 +22,8 @@ final class Migrations {
           "0002-branching.sql",
           "0003-execs.sql",
           "0004-templates.sql",
-          "0005-client-sessions.sql");
+          "0005-client-sessions.sql",
+          "0006-fork-figures.sql");
 
   private Migrations() {}
 

@@ -53,8 +53,8 @@ final class OnceCalls {
       List<SandboxId> made, int generation, Instant lastUsed, ForkFigures fork, String body) {}
 
   /** What is told of a fork beside its children. */
-  record ForkFigures(Duration pause, Duration running, long memoryBytes) {
-    static final ForkFigures NONE = new ForkFigures(Duration.ZERO, Duration.ZERO, 0);
+  record ForkFigures(Duration pause, Duration running) {
+    static final ForkFigures NONE = new ForkFigures(Duration.ZERO, Duration.ZERO);
   }
 
   /** What is done once. */
@@ -118,8 +118,7 @@ final class OnceCalls {
                 Instant.ofEpochMilli(row.getLong("last_used_at")),
                 new ForkFigures(
                     Duration.ofNanos(row.getLong("pause_ns")),
-                    Duration.ofNanos(row.getLong("running_ns")),
-                    row.getLong("memory_bytes")),
+                    Duration.ofNanos(row.getLong("running_ns"))),
                 row.getString("body")));
   }
 
@@ -134,8 +133,8 @@ final class OnceCalls {
     database.change(
         """
         INSERT INTO once_calls (owner, path, given_key, body, made, generation, last_used_at,
-          pause_ns, running_ns, memory_bytes, created_at)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          pause_ns, running_ns, created_at)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         insert -> {
           insert.setString(1, key.owner());
@@ -148,8 +147,7 @@ final class OnceCalls {
           insert.setLong(7, made.getFirst().lastUsedAt().toEpochMilli());
           insert.setLong(8, fork.pause().toNanos());
           insert.setLong(9, fork.running().toNanos());
-          insert.setLong(10, fork.memoryBytes());
-          insert.setLong(11, clock.instant().toEpochMilli());
+          insert.setLong(10, clock.instant().toEpochMilli());
         });
   }
 }

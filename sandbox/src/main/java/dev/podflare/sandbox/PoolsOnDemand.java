@@ -11,6 +11,7 @@ import java.util.Optional;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -152,6 +153,22 @@ final class PoolsOnDemand {
       lock.unlock();
     }
     ended.ifPresent(WarmPool::close);
+  }
+
+  /** Makes those that wait anew. */
+  void renew(Predicate<TemplateId> which) {
+    List<WarmPool> all;
+    lock.lock();
+    try {
+      all =
+          pools.entrySet().stream()
+              .filter(each -> which.test(each.getKey()))
+              .map(each -> each.getValue().pool)
+              .toList();
+    } finally {
+      lock.unlock();
+    }
+    all.forEach(WarmPool::renew);
   }
 
   /** Gives back the memory of all that wait. */

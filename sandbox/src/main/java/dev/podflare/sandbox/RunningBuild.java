@@ -70,7 +70,6 @@ final class RunningBuild {
   private final TemplateSource base;
   private final Templates templates;
   private final Engine engine;
-  private final InstantSource clock;
   private final Delivery delivery;
   private final long begun = System.nanoTime();
   private final BuildEvents events;
@@ -90,7 +89,6 @@ final class RunningBuild {
     this.base = base;
     this.templates = templates;
     this.engine = engine;
-    this.clock = clock;
     this.events = new BuildEvents(clock);
     this.delivery = delivery;
   }
@@ -313,12 +311,7 @@ final class RunningBuild {
     try {
       Path directory = templates.directoryFor(new TemplateManifest(template, machine.resync()));
       Snapshot snapshot = engine.freeze(machine.microVm(), directory);
-      Machine proof =
-          Machine.cloneOf(
-              new TemplateSnapshot(snapshot, machine.resync()),
-              new TemplateSource.Built(template).reach(),
-              engine,
-              clock);
+      Machine proof = templates.proofOf(template, new TemplateSnapshot(snapshot, machine.resync()));
       delivery.take(template, proof);
       delivered = true;
       tell("%s, version %d, is ready".formatted(template.name(), template.version()));

@@ -1,9 +1,5 @@
 package dev.podflare.sandbox;
 
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.util.List;
 
 /**
@@ -17,7 +13,7 @@ import java.util.List;
  */
 public record Template(String name, String alike, String warmUp) {
 
-  private static final String USUAL_LIBRARIES = resource("warm-up.py");
+  private static final String USUAL_LIBRARIES = Resources.text(Template.class, "warm-up.py");
 
   /** Python with the usual libraries imported already. */
   public static final Template DEFAULT =
@@ -35,16 +31,5 @@ public record Template(String name, String alike, String warmUp) {
   /** The templates that every host has. */
   public static List<Template> builtIn() {
     return List.of(DEFAULT, PYTHON_DATASCI);
-  }
-
-  private static String resource(String name) {
-    try (InputStream in = Template.class.getResourceAsStream(name)) {
-      if (in == null) {
-        throw new IllegalStateException(name + " is missing in this build");
-      }
-      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
   }
 }

@@ -21,7 +21,6 @@ import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
@@ -111,6 +110,30 @@ final class TemplateSnapshots {
     }
   }
 
+  boolean isOf(Template template, MachineShape shape, Path snapshot) {
+    TemplateSnapshot ready = known.get(new Key(template.alike(), shape));
+    return ready != null && ready.snapshot().directory().equals(snapshot);
+  }
+
+  /** Another one in place of one that does not load. */
+  TemplateSnapshot again(Template template, MachineShape shape, TemplateSnapshot unfit)
+      throws EngineException, InterruptedException {
+    building.lockInterruptibly();
+    try {
+      if (known.remove(new Key(template.alike(), shape), unfit)) {
+        Directories.delete(directory.resolve(name(template, shape)));
+      }
+    } catch (IOException e) {
+      throw new EngineException(
+          EngineException.Kind.FAILED,
+          "the template " + template.name() + " can't be built again: " + e.getMessage(),
+          e);
+    } finally {
+      building.unlock();
+    }
+    return of(template, shape);
+  }
+
   private TemplateSnapshot openOrBuild(Template template, MachineShape shape)
       throws EngineException, IOException, InterruptedException {
     Path target = directory.resolve(name(template, shape));
@@ -165,8 +188,7 @@ final class TemplateSnapshots {
     // Once for the code, and once for what the code's own path through agent and REPL needs.
     for (String code : new String[] {template.warmUp(), "1"}) {
       StringBuilder said = new StringBuilder();
-      try (GuestExec exec =
-          agent.exec(new ExecCall(ExecCall.Language.PYTHON, code, Map.of(), Optional.empty()))) {
+      try (GuestExec exec = agent.exec(ExecCall.unseen(ExecCall.Language.PYTHON, code))) {
         GuestEvent.Closed end = awaitEnd(exec, said);
         if (end.exitCode() != 0) {
           throw new EngineException(

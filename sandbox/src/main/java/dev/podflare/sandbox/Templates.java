@@ -38,6 +38,7 @@ final class Templates {
 
   private final Engine engine;
   private final InstantSource clock;
+  private final Zygotes zygotes;
   private final TemplateSnapshots snapshots;
   private final TemplateRegistry registry;
   private final TemplateDirectories directories;
@@ -50,12 +51,14 @@ final class Templates {
   Templates(
       Engine engine,
       InstantSource clock,
+      Zygotes zygotes,
       TemplateSnapshots snapshots,
       TemplateRegistry registry,
       TemplateDirectories directories,
       Collection<Template> builtIn) {
     this.engine = engine;
     this.clock = clock;
+    this.zygotes = zygotes;
     this.snapshots = snapshots;
     this.registry = registry;
     this.directories = directories;
@@ -204,12 +207,26 @@ final class Templates {
     var _ = snapshots.of(template, shape);
   }
 
+  /** The first machine of a build that is not known yet, awake. */
+  Machine proofOf(TemplateRecord template, TemplateSnapshot snapshot)
+      throws EngineException, InterruptedException {
+    try {
+      return Machine.cloneOf(snapshot, new TemplateSource.Built(template).reach(), zygotes, clock);
+    } finally {
+      // Its directory gets another name when the build is known.
+      zygotes.end(snapshot.snapshot().directory());
+    }
+  }
+
   /** Starts a clone and wakes it. Nothing is left of it if that fails. */
   Machine cloneOf(TemplateSource source, MachineShape shape)
       throws EngineException, InterruptedException {
     return switch (source) {
       case TemplateSource.BuiltIn(Template template) ->
-          Machine.cloneOf(snapshots.of(template, shape), source.reach(), engine, clock);
+          from(
+              template,
+              shape,
+              snapshot -> Machine.cloneOf(snapshot, source.reach(), zygotes, clock));
       case TemplateSource.Built(TemplateRecord template) -> cloneOf(template, source.reach());
     };
   }
@@ -218,7 +235,7 @@ final class Templates {
       throws EngineException, InterruptedException {
     files.readLock().lock();
     try {
-      return Machine.cloneOf(open(present(template)), egress, engine, clock);
+      return Machine.cloneOf(open(present(template)), egress, zygotes, clock);
     } catch (EngineException e) {
       if (e.kind() == EngineException.Kind.FAILED && isStale(template)) {
         // Its agent is as old as it is, and need not speak as this server does.
@@ -262,6 +279,54 @@ final class Templates {
       }
       throw e;
     }
+  }
+
+  /** Sees to it that clones of a template are warm in a while. */
+  void warm(Template template, MachineShape shape) throws EngineException, InterruptedException {
+    var _ =
+        from(
+            template,
+            shape,
+            snapshot -> {
+              zygotes.warm(snapshot);
+              return snapshot;
+            });
+  }
+
+  private interface Use<T> {
+    T of(TemplateSnapshot snapshot) throws EngineException, InterruptedException;
+  }
+
+  /** Its files are whole, but whether a state loads is known only when it does. */
+  private <T> T from(Template template, MachineShape shape, Use<T> use)
+      throws EngineException, InterruptedException {
+    TemplateSnapshot snapshot = snapshots.of(template, shape);
+    try {
+      return use.of(snapshot);
+    } catch (EngineException e) {
+      if (e.kind() != EngineException.Kind.SNAPSHOT_MISMATCH) {
+        throw e;
+      }
+      LOG.log(
+          System.Logger.Level.WARNING,
+          "template " + template.name() + " is built again: " + e.getMessage());
+      return use.of(snapshots.again(template, shape, snapshot));
+    }
+  }
+
+  /** Whether it is this template's snapshot. */
+  boolean isOf(Template template, MachineShape shape, Path snapshot) {
+    return snapshots.isOf(template, shape, snapshot);
+  }
+
+  /** Whether it is this build's snapshot. */
+  boolean isOf(TemplateId build, Path snapshot) {
+    return directories.machine(build).equals(snapshot);
+  }
+
+  /** Gives back the memory of most that clones are forked from; the next of each is late. */
+  void endMostZygotes() {
+    zygotes.endMost();
   }
 
   // ---- change ----
@@ -340,6 +405,7 @@ final class Templates {
 
   /** Deletes the files of a build that no registry names any more. */
   void discard(TemplateId id) {
+    zygotes.end(directories.machine(id));
     files.writeLock().lock();
     try {
       opened.remove(id);

@@ -86,6 +86,20 @@ final class WarmPool implements AutoCloseable {
     }
   }
 
+  /** Ends those that wait, and makes others. */
+  void renew() {
+    List<Machine> outdated;
+    lock.lock();
+    try {
+      outdated = new ArrayList<>(ready);
+      ready.clear();
+      changed.signalAll();
+    } finally {
+      lock.unlock();
+    }
+    outdated.forEach(Machine::close);
+  }
+
   /** Waits until a machine is ready; false if none was in this time. */
   boolean awaitReady(Duration longest) throws InterruptedException {
     long left = longest.toNanos();

@@ -80,7 +80,7 @@ class CloneIdentityTest {
   private Engine engine;
   private Snapshot template;
   private ResyncToken token;
-  private int captures;
+  private int forks;
 
   @BeforeAll
   void bootOnce(@TempDir Path temporary) throws Exception {
@@ -111,8 +111,7 @@ class CloneIdentityTest {
     engine.close();
   }
 
-  private Running start(Snapshot snapshot, int generation, String mac) throws Exception {
-    MicroVm microVm = engine.start(snapshot, new Egress.Nothing());
+  private Running wake(MicroVm microVm, int generation, String mac) throws Exception {
     AgentConnection agent = AgentConnection.resume(microVm.attach(), token, LONG);
     var wake =
         new Wake(
@@ -136,19 +135,19 @@ class CloneIdentityTest {
   }
 
   private Running first() throws Exception {
-    return start(template, 1, "");
+    return wake(engine.start(template, new Egress.Nothing()), 1, "");
   }
 
   private List<Running> fork(Running parent, int count) throws Exception {
-    Path cut = Files.createDirectory(directory.resolve("cut" + captures++));
-    Snapshot snapshot = engine.capture(parent.microVm(), cut).snapshot();
+    forks++;
+    List<MicroVm> copies = engine.fork(parent.microVm(), new Egress.Nothing(), count).children();
     var children = new ArrayList<Running>();
     for (int i = 0; i < count; i++) {
       children.add(
-          start(
-              snapshot,
+          wake(
+              copies.get(i),
               parent.woken().generation() + 1,
-              "52:54:00:00:%02x:%02x".formatted(captures, i)));
+              "52:54:00:00:%02x:%02x".formatted(forks, i)));
     }
     return children;
   }
@@ -225,7 +224,7 @@ class CloneIdentityTest {
     assertThat(children.get(0).bash(look))
         .isEqualTo(
             "machine-1\n52:54:00:00:%02x:00\n2\ndefault via 10.0.2.2 dev eth0 \n0\n2"
-                .formatted(captures));
+                .formatted(forks));
     assertThat(children.get(1).bash("cat /sys/class/net/eth0/address")).endsWith(":01");
     Running grandchild = fork(children.get(0), 1).getFirst();
     assertThat(grandchild.python("print(podflare.generation())")).isEqualTo("3");
@@ -237,11 +236,12 @@ class CloneIdentityTest {
     Running parent = first();
     long asked = System.nanoTime();
     double[] before = clocks(parent);
-    Path cut = Files.createDirectory(directory.resolve("cut" + captures++));
-    Snapshot snapshot = engine.capture(parent.microVm(), cut).snapshot();
+    MicroVm copy = engine.fork(parent.microVm(), new Egress.Nothing(), 1).children().getFirst();
+    copy.pause();
     double untilCut = millisSince(asked) / 1e3;
     Thread.sleep(Duration.ofSeconds(3));
-    Running child = start(snapshot, 2, "");
+    copy.resume();
+    Running child = wake(copy, 2, "");
     double[] after = clocks(child);
     assertThat(after[0])
         .isCloseTo(Instant.now().toEpochMilli() / 1e3, org.assertj.core.data.Offset.offset(10.0));

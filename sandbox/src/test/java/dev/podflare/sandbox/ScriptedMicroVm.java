@@ -39,9 +39,6 @@ final class ScriptedMicroVm implements MicroVm {
   public void resume() {}
 
   @Override
-  public void takeFullShare() {}
-
-  @Override
   public void allow(Egress egress) {}
 
   @Override

@@ -64,6 +64,7 @@ class TemplatesTest {
     return new Templates(
         engine(engine),
         Clock.systemUTC(),
+        new Zygotes(engine(engine), Clock.systemUTC(), warmed -> {}),
         new TemplateSnapshots(engine(engine), guest, data.resolve("templates"), _ -> {}),
         new TemplateRegistry(database),
         directories,

@@ -1,11 +1,11 @@
 package dev.podflare.sandbox;
 
 import dev.podflare.engine.BootRequest;
-import dev.podflare.engine.Capture;
 import dev.podflare.engine.Egress;
 import dev.podflare.engine.Engine;
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.EngineFacts;
+import dev.podflare.engine.Fork;
 import dev.podflare.engine.MicroVm;
 import dev.podflare.engine.MicroVmId;
 import dev.podflare.engine.Prepared;
@@ -69,8 +69,16 @@ final class WatchedEngine implements Engine {
   }
 
   @Override
-  public Capture capture(MicroVm microVm, Path directory) throws EngineException {
-    return engine.capture(microVm, directory);
+  public Fork fork(MicroVm parent, Egress egress, int count) throws EngineException {
+    take(count);
+    Fork fork = engine.fork(parent, egress, count);
+    started.addAll(fork.children());
+    return fork;
+  }
+
+  @Override
+  public MicroVm startZygote(Snapshot snapshot) throws EngineException {
+    return engine.startZygote(snapshot);
   }
 
   @Override
@@ -79,13 +87,17 @@ final class WatchedEngine implements Engine {
   }
 
   @Override
-  public List<MicroVm> start(Snapshot snapshot, Egress egress, int count) throws EngineException {
+  public MicroVm start(Snapshot snapshot, Egress egress) throws EngineException {
+    take(1);
+    MicroVm microVm = engine.start(snapshot, egress);
+    started.add(microVm);
+    return microVm;
+  }
+
+  private void take(int count) throws EngineException {
     if (startsLeft.addAndGet(-count) < 0) {
       throw new EngineException(EngineException.Kind.NO_ROOM, "the test has taken all room");
     }
-    List<MicroVm> microVms = engine.start(snapshot, egress, count);
-    started.addAll(microVms);
-    return microVms;
   }
 
   @Override

@@ -56,7 +56,6 @@ final class ForkRoutes {
         json, "children", fork.children().stream().map(child -> child.id().value()).toList());
     json.writeNumberProperty("pause_ms", millis(fork.pause()));
     json.writeNumberProperty("running_ms", millis(fork.running()));
-    json.writeNumberProperty("memory_copied_bytes", fork.memoryBytes());
     json.writeEndObject();
   }
 

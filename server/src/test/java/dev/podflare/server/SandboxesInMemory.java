@@ -436,7 +436,7 @@ final class SandboxesInMemory implements Sandboxes {
               copyOf(
                   parent, SandboxId.random(), Optional.of(parent.id()), parent.generation() + 1)));
     }
-    return new Fork(children, Duration.ofNanos(12_345_678), Duration.ofMillis(45), 25_000_000);
+    return new Fork(children, Duration.ofNanos(12_345_678), Duration.ofMillis(45));
   }
 
   @Override

@@ -147,7 +147,7 @@ record Accelerator(Isolation isolation, String reason) {
   String option(int cpus) {
     return switch (isolation) {
       case KVM -> "kvm";
-      case EMULATED -> "tcg,tb-size=128,thread=" + (cpus == 1 ? "single" : "multi");
+      case EMULATED -> "tcg,tb-size=256,thread=" + (cpus == 1 ? "single" : "multi");
     };
   }
 }

@@ -52,15 +52,8 @@ record Cut(ProcessMemory memory, MemoryMap below) {
     return map.layers().size() > MOST_LAYERS || map.pieces().size() > MOST_PIECES;
   }
 
-  /** Fills a layer with all pages that the guest wrote. */
-  Layer into(NewLayer layer, LayeredMemory monitor) throws IOException, EngineException {
-    List<Extent> extents = written();
-    layer.take(extents, memory, monitor);
-    return layer(extents, layer.number());
-  }
-
-  /** As {@link #into}, but without long runs of zeros, for a layer that is to be kept. */
-  Layer withoutZerosInto(LayerFiles files, int layer) throws IOException, EngineException {
+  /** Writes all pages that the guest wrote to a new layer, but for long runs of zeros. */
+  Layer into(LayerFiles files, int layer) throws IOException, EngineException {
     List<Extent> zeros = memory.zeros(written(), ZEROS_WORTH_LEAVING_OUT);
     List<Extent> rest = Extent.without(zeros, written());
     Path target = files.memory(layer);

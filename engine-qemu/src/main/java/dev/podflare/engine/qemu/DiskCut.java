@@ -1,8 +1,8 @@
 package dev.podflare.engine.qemu;
 
 import dev.podflare.engine.EngineException;
-import dev.podflare.engine.MachineShape;
-import dev.podflare.host.HostException;
+import dev.podflare.host.Descriptor;
+import dev.podflare.host.Descriptor.Access;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,27 +13,31 @@ import java.util.regex.Pattern;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Takes a clone's disk at the same paused instant as its memory.
+ * Takes a machine's disk at the same paused instant as its memory.
  *
- * <p>A clone writes to one qcow2 file over layers that it shares. While that file is small, a copy
- * of it is the quickest, and nothing changes for the clone. Once it is large, it becomes a layer
- * itself: the clone goes on in a new, empty file over it, and so does every copy. So the pause does
- * not grow with what is on the disk, and the number of layers grows by one for each {@link
- * #LARGE_BYTES} written at most, not with each fork.
+ * <p>A machine writes to one qcow2 file over layers that it shares. While that file is small, a
+ * copy of it is the quickest, and nothing changes for the machine. Once it is large, it becomes a
+ * layer itself: the machine goes on in a new, empty file over it, and so does every copy. So the
+ * pause does not grow with what is on the disk, and the number of layers grows by one for each
+ * {@link #LARGE_BYTES} written at most, not with each fork.
  *
  * <p>Used once, by one thread. {@link #close} undoes what was prepared if it was not needed.
  */
 final class DiskCut implements AutoCloseable {
 
-  /** A copy of as much takes a few milliseconds. */
-  private static final long LARGE_BYTES = 16L << 20;
+  /** A copy of as much takes a millisecond or two. */
+  private static final long LARGE_BYTES = 8L << 20;
+
+  /** With more layers than these a disk is copied, however large it is: each costs descriptors. */
+  private static final int MOST_LAYERS = 40;
 
   private static final Pattern OVERLAY = Pattern.compile("overlay-([0-9]{1,6})");
 
   private final VmDirectory directory;
   private final Qmp qmp;
+  private final MonitorControl control;
 
-  /** Of the file that is written to, in {@link VmDirectory#cloneDisk}. */
+  /** Of the file that is written to, in {@link VmDirectory#disk}. */
   private final int number;
 
   /** Whether that file becomes a layer. */
@@ -41,45 +45,83 @@ final class DiskCut implements AutoCloseable {
 
   private boolean grown;
 
-  private DiskCut(VmDirectory directory, Qmp qmp, int number, boolean grows) {
+  private DiskCut(
+      VmDirectory directory, Qmp qmp, MonitorControl control, int number, boolean grows) {
     this.directory = directory;
     this.qmp = qmp;
+    this.control = control;
     this.number = number;
     this.grows = grows;
   }
 
-  /** Does what takes long before the pause. */
-  static DiskCut prepare(VmDirectory directory, Qmp qmp, int user, MachineShape shape)
+  /**
+   * Does what takes long before the pause.
+   *
+   * @param number of the file that the machine writes to
+   * @param empty a layer with nothing in it
+   */
+  static DiskCut prepare(
+      VmDirectory directory, Qmp qmp, MonitorControl control, int number, Path empty)
       throws IOException, EngineException {
-    int number = written(qmp);
-    boolean grows = Files.size(directory.cloneDisk(number)) > LARGE_BYTES;
+    boolean grows =
+        Files.size(directory.disk(number)) > LARGE_BYTES
+            && directory.layers().disks().size() < MOST_LAYERS;
     if (grows) {
-      Path next = directory.cloneDisk(number + 1);
-      try {
-        Files.deleteIfExists(next);
-        QemuEngine.emptyOverlay(next, shape);
-      } catch (HostException e) {
-        throw new EngineException(
-            EngineException.Kind.FAILED, "a layer for a disk can't be made: " + e.getMessage(), e);
-      }
-      directory.giveToMonitor(next, user);
+      Path next = directory.disk(number + 1);
+      Files.deleteIfExists(next);
+      Files.copy(empty, next);
+      offer(control, next, number + 1);
       var _ = qmp.execute("blockdev-add", QemuArguments.overlay(number + 1, null));
     }
-    return new DiskCut(directory, qmp, number, grows);
+    return new DiskCut(directory, qmp, control, number, grows);
+  }
+
+  /** Hands a machine the file that it shall write its disk to. */
+  static void offer(MonitorControl control, Path file, int number)
+      throws IOException, EngineException {
+    try (Descriptor readOnly = Descriptor.open(file, Access.READ);
+        Descriptor writable = Descriptor.open(file, Access.READ_WRITE)) {
+      control.offer(Offered.disk(number), readOnly, writable);
+    }
+  }
+
+  /** The number of the file that the machine writes to after this. */
+  int number() {
+    return grown ? number + 1 : number;
+  }
+
+  /** The file that the machine writes to after this. */
+  Path file() {
+    return directory.disk(number());
   }
 
   /**
-   * Puts the disk as it is into a snapshot. The machine is paused, so its caches are written out.
+   * Lets the file that the machine writes to become a layer, if it is large. The machine is paused,
+   * so its caches are written out, and stays so until the last {@link #copyTo}.
    */
-  void take(SnapshotFiles into) throws IOException, EngineException {
-    if (!grows) {
-      Files.copy(directory.cloneDisk(number), into.overlay());
-      return;
+  void cut() throws IOException, EngineException {
+    if (grows && !grown) {
+      grow();
     }
-    Path empty = directory.cloneDisk(number + 1);
-    Files.copy(empty, into.overlay());
+  }
+
+  /**
+   * Copies what the machine writes to.
+   *
+   * @param overlay what a copy of the machine writes to
+   * @param layers get what became a layer
+   */
+  void copyTo(Path overlay, LayerFiles layers) throws IOException {
+    if (grown) {
+      int layer = directory.layers().disks().last();
+      Files.createLink(layers.disk(layer), directory.layers().disk(layer));
+    }
+    Files.copy(file(), overlay);
+  }
+
+  private void grow() throws IOException, EngineException {
     int layer = directory.layers().disks().last() + 1;
-    Path full = directory.cloneDisk(number);
+    Path full = directory.disk(number);
     // First the name, then the deed: recover() takes the name back if the deed was not done.
     Files.createLink(directory.layers().disk(layer), full);
     var _ =
@@ -91,27 +133,33 @@ final class DiskCut implements AutoCloseable {
                 "overlay",
                 QemuArguments.diskName(number + 1)));
     grown = true;
+    control.withdraw(Offered.disk(number));
     LayerFiles.seal(full);
-    Files.createLink(into.layers().disk(layer), full);
+    Files.delete(full);
   }
 
   @Override
   public void close() throws EngineException {
     if (grows && !grown) {
       var _ = qmp.execute("blockdev-del", Map.of("node-name", QemuArguments.diskName(number + 1)));
+      control.withdraw(Offered.disk(number + 1));
     }
   }
 
-  /** Makes the layers of a machine those that its monitor uses, after a crash in between. */
-  static void recover(VmDirectory directory, Qmp qmp) throws IOException, EngineException {
-    Path written = directory.cloneDisk(written(qmp));
+  /**
+   * Makes the layers of a machine those that its monitor uses, after a crash in between.
+   *
+   * @return the number of the file that it writes to
+   */
+  static int recover(VmDirectory directory, Qmp qmp) throws IOException, EngineException {
+    int number = written(qmp);
     Path last = directory.layers().disk(directory.layers().disks().last());
-    if (Files.isSameFile(written, last)) {
+    if (Files.isSameFile(directory.disk(number), last)) {
       Files.delete(last);
     }
+    return number;
   }
 
-  /** The number of the file that the monitor writes to. */
   private static int written(Qmp qmp) throws EngineException {
     for (JsonNode device : qmp.execute("query-block", Map.of())) {
       Optional<Integer> number = number(device.path("inserted").path("node-name").asString(""));

@@ -53,6 +53,15 @@ final class HostDisk {
     return reason != null && (reason.contains(NO_SPACE) || reason.contains(NO_QUOTA));
   }
 
+  /** That something could not be done with files, and whether that is for want of room. */
+  static EngineException failure(String what, Exception cause) {
+    String sentence = what + ": " + cause.getMessage();
+    return cause instanceof IOException io && isFull(io)
+        ? new EngineException(
+            EngineException.Kind.NO_ROOM, "the host's disk is full: " + sentence, cause)
+        : new EngineException(EngineException.Kind.FAILED, sentence, cause);
+  }
+
   /**
    * Whether a failure is one of a full disk: of ours, or of the machine monitor, which tells no
    * reason when it can't write.

@@ -1,5 +1,6 @@
 package dev.podflare.engine.qemu;
 
+import dev.podflare.engine.Egress;
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.MachineShape;
 import dev.podflare.engine.MicroVmId;
@@ -10,9 +11,6 @@ import dev.podflare.host.NetworkUpkeep;
 import dev.podflare.host.ProcessIdentity;
 import dev.podflare.host.SandboxNetwork;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
@@ -21,8 +19,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Everything of the host that one microVM holds beside its process: directory, lease, network,
- * control group. Taken in that order, each after the journal says so; given back in the reverse
- * order.
+ * control group. Prepared in that order, each after the journal says so, before it is known what
+ * machine they are for; given back in the reverse order.
  *
  * <p>After a crash of the server, {@link #recover} finds the same from the journal, and {@link
  * #close} gives it back.
@@ -51,16 +49,15 @@ final class HostResources implements AutoCloseable {
     this.group = group;
   }
 
-  static HostResources take(
-      VmDirectory directory, MicroVmId id, MachineShape shape, NetworkUpkeep networks)
+  static HostResources prepare(VmDirectory directory, NetworkUpkeep networks)
       throws EngineException {
     Lease lease = null;
+    SandboxNetwork network = null;
     try {
       lease = Lease.take(directory.path());
-      new Journal(lease.number(), shape, null, false).writeTo(directory.journal());
-      SandboxNetwork network = networks.open(lease);
-      long memory = ((long) shape.memoryMiB() << 20) + OVERHEAD_BYTES;
-      ControlGroup group = ControlGroup.create(id.value(), memory, MOST_TASKS + shape.cpus());
+      new Journal(lease.number(), null, null, null, false).writeTo(directory.journal());
+      network = networks.open(lease);
+      ControlGroup group = ControlGroup.create(directory.path().getFileName().toString());
       return new HostResources(directory, lease, network, group);
     } catch (HostException | IOException e) {
       HostResources taken =
@@ -78,6 +75,37 @@ final class HostResources implements AutoCloseable {
     }
   }
 
+  /** Sets what a machine of this shape may use. */
+  void limit(MachineShape shape) throws HostException {
+    group().limit(((long) shape.memoryMiB() << 20) + OVERHEAD_BYTES, MOST_TASKS + shape.cpus());
+  }
+
+  /** Sets what the guest's network interface reaches. */
+  void allow(Egress egress) throws HostException {
+    switch (egress) {
+      case Egress.Outside() -> network().allowOutside();
+      case Egress.Nothing() -> network().allowNothing();
+    }
+  }
+
+  /**
+   * Writes down whose process it is that uses all this.
+   *
+   * @param complete whether it is what it shall be
+   */
+  void journal(int user, MachineShape shape, ProcessIdentity process, boolean complete)
+      throws IOException {
+    new Journal(lease().number(), user, shape, process, complete).writeTo(directory.journal());
+  }
+
+  VmDirectory directory() {
+    return directory;
+  }
+
+  MicroVmId id() {
+    return new MicroVmId(directory.path().getFileName().toString());
+  }
+
   /** What a microVM that outlived its server holds. */
   static HostResources adopt(VmDirectory directory, Journal journal) {
     Lease lease = new Lease(journal.lease());
@@ -93,11 +121,14 @@ final class HostResources implements AutoCloseable {
    *
    * <p>All are killed before the first is waited for: the JDK looks after a process that is not its
    * child every third of a second.
+   *
+   * @param strays processes of this server's users that no machine names: children of a monitor
+   *     that was forked when the server died
    */
-  static List<HostResources> recover(List<VmDirectory> directories) throws EngineException {
+  static List<HostResources> recover(List<VmDirectory> directories, List<ProcessHandle> strays)
+      throws EngineException {
     List<HostResources> recovered = new ArrayList<>();
-    List<ProcessHandle> killed = new ArrayList<>();
-    List<ProcessHandle> running = ProcessHandle.allProcesses().toList();
+    List<ProcessHandle> killed = new ArrayList<>(strays);
     for (VmDirectory directory : directories) {
       try {
         Journal journal = Journal.read(directory.journal()).orElse(null);
@@ -106,9 +137,9 @@ final class HostResources implements AutoCloseable {
           continue;
         }
         recovered.add(adopt(directory, journal));
-        for (ProcessHandle process : processesOf(journal, running)) {
-          process.destroyForcibly();
-          killed.add(process);
+        ProcessIdentity process = journal.process();
+        if (process != null) {
+          process.handle().ifPresent(killed::add);
         }
       } catch (IOException | IllegalArgumentException e) {
         throw new EngineException(
@@ -117,28 +148,9 @@ final class HostResources implements AutoCloseable {
             e);
       }
     }
+    killed.forEach(ProcessHandle::destroyForcibly);
     awaitEndOf(killed);
     return recovered;
-  }
-
-  /**
-   * The journal may have been written before the process started. But its user is nobody else's, so
-   * whatever runs under that user is this microVM.
-   */
-  private static List<ProcessHandle> processesOf(Journal journal, List<ProcessHandle> running)
-      throws IOException {
-    List<ProcessHandle> found = new ArrayList<>();
-    ProcessIdentity known = journal.process();
-    if (known != null) {
-      known.handle().ifPresent(found::add);
-    }
-    int user = new Lease(journal.lease()).userId();
-    for (ProcessHandle process : running) {
-      if (runsUnder(user, process)) {
-        found.add(process);
-      }
-    }
-    return found;
   }
 
   private static void awaitEndOf(List<ProcessHandle> killed) throws EngineException {
@@ -155,14 +167,6 @@ final class HostResources implements AutoCloseable {
         throw new EngineException(
             EngineException.Kind.FAILED, "process " + process.pid() + " does not end", e);
       }
-    }
-  }
-
-  private static boolean runsUnder(int user, ProcessHandle process) throws IOException {
-    try {
-      return Files.getAttribute(Path.of("/proc/" + process.pid()), "unix:uid").equals(user);
-    } catch (NoSuchFileException ended) {
-      return false;
     }
   }
 

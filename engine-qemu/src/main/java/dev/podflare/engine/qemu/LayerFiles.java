@@ -33,8 +33,8 @@ import java.util.TreeSet;
  *
  * <p>Nobody writes to them, so that any number of machines and snapshots share them, and each has a
  * hard link of its own. So a file lives exactly as long as something stands on it, whoever is
- * deleted first, and whoever dies in between. Machine monitors read them under users of their own,
- * so they are readable for all; the directories above let nobody but the server in.
+ * deleted first, and whoever dies in between. Machine monitors have no path to them: they are
+ * handed descriptors.
  */
 record LayerFiles(Path directory) {
 
@@ -117,36 +117,25 @@ record LayerFiles(Path directory) {
 
   /** Gives another directory links to all of these files that a memory needs. */
   void shareWith(LayerFiles other, MemoryMap map) throws IOException {
-    other.takeFoundation(this);
-    shareWhatStandsOnIt(other, map);
-  }
-
-  /** As {@link #shareWith}, if the other one has the same foundation already. */
-  void shareWhatStandsOnIt(LayerFiles other, MemoryMap map) throws IOException {
+    Files.createLink(other.rootfs(), rootfs());
     for (int layer : map.layers()) {
       Files.createLink(other.memory(layer), memory(layer));
     }
-    for (int layer : disks().tailSet(0, false)) {
+    for (int layer : disks()) {
       Files.createLink(other.disk(layer), disk(layer));
     }
   }
 
-  /** Whether the lowest disks here are the other one's. */
-  boolean hasFoundationOf(LayerFiles other) throws IOException {
-    return Files.exists(rootfs())
-        && Files.exists(disk(0))
-        && Files.isSameFile(rootfs(), other.rootfs())
-        && Files.isSameFile(disk(0), other.disk(0));
-  }
-
-  void takeFoundation(LayerFiles other) throws IOException {
-    Files.createLink(disk(0), other.disk(0));
-    Files.createLink(rootfs(), other.rootfs());
-  }
-
-  void forgetFoundation() throws IOException {
-    Files.deleteIfExists(rootfs());
-    Files.deleteIfExists(disk(0));
+  /** Gives another directory links to those of these files that it does not have. */
+  void shareRestWith(LayerFiles other) throws IOException {
+    try (var files = Files.newDirectoryStream(directory)) {
+      for (Path file : files) {
+        Path link = other.directory().resolve(file.getFileName());
+        if (!Files.exists(link)) {
+          Files.createLink(link, file);
+        }
+      }
+    }
   }
 
   /** Takes in the read-only disk, by a link where that is possible. */
@@ -171,16 +160,6 @@ record LayerFiles(Path directory) {
     }
   }
 
-  /** Makes a file what another one is. Whoever has it open keeps it. */
-  static void overwrite(Path file, Path with) throws IOException {
-    try (FileChannel to =
-        FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {
-      long size = Files.size(with);
-      copy(with, 0, size, to);
-      to.truncate(size);
-    }
-  }
-
   /**
    * Copies a part of a file to where another one is written.
    *
@@ -200,11 +179,9 @@ record LayerFiles(Path directory) {
   }
 
   /**
-   * Makes a file one that every monitor can read, and none can write.
+   * Makes a file one that nobody writes to any more.
    *
-   * @param file where no monitor can put anything else in its place
-   * @throws IOException also if it is no regular file: a monitor may have made a link to one of the
-   *     host's
+   * @throws IOException also if it is no regular file
    */
   static void seal(Path file) throws IOException {
     if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {

@@ -3,7 +3,6 @@ package dev.podflare.engine.qemu;
 import dev.podflare.host.Extent;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -24,12 +23,8 @@ record MemoryMap(List<Piece> pieces) {
   /** The number that stands for memory without content. */
   static final int ZERO = -1;
 
-  /** The number that stands for what is written and not mapped; only in requests. */
-  static final int NEW = -2;
-
   private static final long MAGIC = 0x5046_4d45_4d00_0001L;
   private static final int PIECE_BYTES = 28;
-  private static final int REQUEST_PIECE_BYTES = 32;
 
   /** More than a machine can ever have: the kernel allows 65,530 mappings. */
   private static final int MOST_PIECES = 60_000;
@@ -100,13 +95,8 @@ record MemoryMap(List<Piece> pieces) {
    * @param extents in ascending order, without overlap
    */
   static List<Piece> pieces(List<Extent> extents, int layer) {
-    return pieces(extents, layer, 0);
-  }
-
-  /** As {@link #pieces(List, int)}, from an offset in the layer on. */
-  static List<Piece> pieces(List<Extent> extents, int layer, long offsetInLayer) {
     List<Piece> pieces = new ArrayList<>(extents.size());
-    long at = offsetInLayer;
+    long at = 0;
     for (Extent extent : extents) {
       pieces.add(new Piece(extent.offset(), extent.length(), layer, at));
       at += extent.length();
@@ -161,23 +151,11 @@ record MemoryMap(List<Piece> pieces) {
     return pieces.stream().filter(piece -> piece.layer != 0).toList();
   }
 
-  /** In the form in which the process that maps it takes it; its first piece is the whole base. */
-  ByteBuffer toRequest(long baseAddress) {
+  /** What to map, in this order: the whole base first, and the rest over it. */
+  List<Piece> inOrder() {
     List<Piece> all = new ArrayList<>(List.of(new Piece(0, size(), 0, 0)));
     all.addAll(aboveBase());
-    return request(baseAddress, all);
-  }
-
-  /** As {@link #toRequest(long)}, of some pieces only. */
-  static ByteBuffer request(long baseAddress, List<Piece> some) {
-    ByteBuffer bytes =
-        ByteBuffer.allocate(16 + some.size() * REQUEST_PIECE_BYTES).order(ByteOrder.nativeOrder());
-    bytes.putLong(baseAddress).putInt(some.size()).putInt(0);
-    for (Piece piece : some) {
-      bytes.putLong(piece.offset).putLong(piece.length).putLong(piece.offsetInLayer);
-      bytes.putInt(piece.layer).putInt(0);
-    }
-    return bytes.flip();
+    return all;
   }
 
   void writeTo(Path file) throws IOException {

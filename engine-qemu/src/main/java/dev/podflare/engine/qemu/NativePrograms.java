@@ -12,15 +12,15 @@ import java.nio.file.attribute.PosixFilePermissions;
  * its jar.
  *
  * @param jail starts a machine monitor with nothing but what it needs
- * @param layers makes a clone's memory out of the layers that it is told
+ * @param fork is preloaded into a machine monitor, so that it can be forked
  */
-record NativePrograms(Path jail, Path layers) {
+record NativePrograms(Path jail, Path fork) {
 
   /** Puts them into a directory of the host, replacing those of another version. */
   static NativePrograms unpack(Path directory) throws IOException {
     Files.createDirectories(directory);
     return new NativePrograms(
-        unpack("podflare-jail", directory), unpack("podflare-layers.so", directory));
+        unpack("podflare-jail", directory), unpack("podflare-fork.so", directory));
   }
 
   private static Path unpack(String name, Path directory) throws IOException {

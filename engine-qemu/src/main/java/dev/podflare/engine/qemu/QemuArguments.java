@@ -6,10 +6,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.NavigableSet;
-import java.util.Set;
-import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,30 +14,25 @@ import org.jspecify.annotations.Nullable;
  */
 final class QemuArguments {
 
-  private static final Set<String> SERVING_THREADS = Set.of("IO mon_iothread", "layers");
-
-  private static final Pattern PROCESSOR = Pattern.compile("(ALL CPUs|CPU [0-9]+)/(TCG|KVM)");
-
   static final String KERNEL = "/image/vmlinuz";
   static final String INITRAMFS = "/image/initramfs.img";
   static final String ROOTFS = "/image/rootfs";
 
-  /** Names of the devices whose disks a waiting machine gets later. */
+  /** The memory and the disk of a machine that boots. */
+  static final String BOOT_MEMORY = "/memory";
+
+  static final String BOOT_DISK = "/disk";
+
+  /** Names of the devices whose disks a blank monitor's child gets later. */
   static final String BASE_DEVICE = "base";
 
   static final String DISK_DEVICE = "disk";
 
-  /** Where a waiting machine hears the state that it shall take. */
-  private static final String INCOMING = VmDirectory.WORK_IN_JAIL + "/incoming.sock";
+  /** The node of a child's read-only disk. */
+  static final String BASE_NODE = "clone-base";
 
-  /** The number of the disk that is {@linkplain #waiting open} before it is needed. */
-  static final int OPEN_DISK = 0;
-
-  /** The number of the disk that a machine is told of, if that one does not fit. */
-  static final int TOLD_DISK = 1;
-
-  /** The first layer of the writable disk, in a machine that has it open before it needs it. */
-  private static final String LOWEST_DISK = "lowest";
+  /** The disk that a monitor begins with, whatever comes in its place. */
+  private static final String FIRST_DISK = "no-disk";
 
   /** What the virtio port is called in the guest: docs/agent-protocol.md. */
   private static final String AGENT_PORT = "dev.podflare.agent";
@@ -54,31 +45,19 @@ final class QemuArguments {
     this.shape = shape;
   }
 
-  /** Whether a thread of this name serves us, as the main one does, and never runs the guest. */
-  static boolean isServing(String thread) {
-    return SERVING_THREADS.contains(thread);
-  }
-
-  /** Whether a thread of this name is one of the guest's processors. */
-  static boolean isProcessor(String thread) {
-    return PROCESSOR.matcher(thread).matches();
-  }
-
   /** A cold machine whose memory is a file that becomes part of the snapshot. */
   List<String> boot(BootImage image) {
     List<String> words =
         machine(
-            "memory-backend-file,id=ram,size=%dM,mem-path=%s/memory,share=on"
-                .formatted(shape.memoryMiB(), VmDirectory.WORK_IN_JAIL));
+            "memory-backend-file,id=ram,size=%dM,mem-path=%s,share=on"
+                .formatted(shape.memoryMiB(), BOOT_MEMORY));
     words.addAll(
         List.of(
             "-blockdev",
             "driver=raw,node-name=no-base,read-only=on,file.driver=file,file.filename=" + ROOTFS,
             "-blockdev",
-            "driver=raw,node-name=%s,discard=unmap,detect-zeroes=unmap,file.driver=file,file.cache.no-flush=on,file.filename=%s/disk"
-                .formatted(diskName(OPEN_DISK), VmDirectory.WORK_IN_JAIL),
-            "-chardev",
-            "file,id=console,path=" + VmDirectory.WORK_IN_JAIL + "/console.log",
+            "driver=raw,node-name=%s,discard=unmap,detect-zeroes=unmap,file.driver=file,file.locking=off,file.cache.no-flush=on,file.filename=%s"
+                .formatted(FIRST_DISK, BOOT_DISK),
             "-kernel",
             KERNEL,
             "-initrd",
@@ -90,99 +69,55 @@ final class QemuArguments {
   }
 
   /**
-   * A machine that waits to become a clone of anything of its shape. Its memory is mapped over, and
-   * its disks are put in place of the empty ones, once it is known what it shall be.
-   *
-   * <p>A disk that it has open already need not be the one that it will see. Until device state
-   * comes in, a monitor holds all of its disks inactive, since the machine that the state comes
-   * from may still write to them, and reads their tables again when it takes over. So what is in
-   * the file by then counts.
-   *
-   * @param founded whether {@link Foundations} are laid: then it has the usual disks open
+   * A monitor with nothing in it, whose children become machines of its shape: their memory is
+   * mapped over, their disks are put in place of the empty ones, and device state comes in.
    */
-  List<String> waiting(boolean founded) {
+  List<String> blank() {
     long diskBytes = (long) shape.diskMiB() << 20;
     List<String> words =
         machine("memory-backend-ram,id=ram,size=%dM,merge=off".formatted(shape.memoryMiB()));
     words.addAll(
         List.of(
             "-blockdev",
-            founded
-                ? openAlready("no-base", "rootfs")
-                : "driver=null-co,node-name=no-base,size=%d,read-only=on".formatted(diskBytes),
-            // What a guest prints must not grow anything on the host.
-            "-chardev",
-            "ringbuf,id=console,size=65536",
+            "driver=null-co,node-name=no-base,size=%d,read-only=on".formatted(diskBytes),
+            "-blockdev",
+            "driver=null-co,node-name=%s,size=%d".formatted(FIRST_DISK, diskBytes),
             "-incoming",
-            "unix:" + INCOMING,
+            "defer",
             "-S"));
-    if (founded) {
-      words.addAll(
-          List.of(
-              "-blockdev",
-              openAlready(LOWEST_DISK, "disk.0"),
-              "-blockdev",
-              option("", overlay(OPEN_DISK, LOWEST_DISK))));
-    } else {
-      words.addAll(
-          List.of(
-              "-blockdev",
-              "driver=null-co,node-name=%s,size=%d".formatted(diskName(OPEN_DISK), diskBytes)));
-    }
     words.addAll(devices());
     return words;
   }
 
-  /**
-   * QEMU would drop the pages of a file from the host's cache when device state comes in, in case
-   * another host wrote to it; nobody writes to these.
-   */
-  private static String openAlready(String node, String layer) {
-    return "driver=raw,node-name=%s,read-only=on,file.driver=file,file.drop-cache=off,file.locking=off,file.filename=%s/%s"
-        .formatted(node, VmDirectory.LAYERS_IN_JAIL, layer);
-  }
-
-  /** The read-only disk of a clone. */
-  static Map<String, ?> baseDisk() {
-    return Map.of(
-        "driver",
-        "raw",
-        "node-name",
-        "clone-base",
-        "read-only",
-        true,
-        "file",
-        file(VmDirectory.LAYERS_IN_JAIL + "/rootfs"));
+  /** A file that is only read. */
+  static Map<String, ?> readOnly(String node, int offered) {
+    return Map.of("driver", "raw", "node-name", node, "read-only", true, "file", file(offered));
   }
 
   /**
-   * The writable disk of a clone that can't be the one which is open already.
+   * The writable disk.
    *
-   * @param layers the numbers of the layers below, the lowest one first; the first is raw
-   * @param founded whether the first is {@linkplain #waiting open} already
+   * @param offered the names of the layers below, the lowest one first, which is raw
+   * @param number of the file that is written to
    */
-  static Map<String, ?> cloneDisk(NavigableSet<Integer> layers, boolean founded) {
-    @Nullable Object below = founded ? LOWEST_DISK : null;
-    for (int layer : founded ? layers.tailSet(layers.first(), false) : layers) {
+  static Map<String, ?> disk(List<Integer> offered, int number) {
+    @Nullable Object below = null;
+    for (int layer : offered) {
       Map<String, Object> node = new LinkedHashMap<>();
       node.put("driver", below == null ? "raw" : "qcow2");
       node.put("read-only", true);
-      node.put("file", file(VmDirectory.LAYERS_IN_JAIL + "/disk." + layer));
+      node.put("file", file(layer));
       if (below != null) {
         node.put("backing", below);
       }
       below = node;
     }
-    return overlay(TOLD_DISK, below);
+    return overlay(number, below);
   }
 
   /** What names to QEMU the file that a machine writes to, the uppermost layer of its disk. */
   static String diskName(int number) {
     return "overlay-" + number;
-  }
-
-  private static String diskPath(int number) {
-    return VmDirectory.WORK_IN_JAIL + "/disk-" + number + ".qcow2";
   }
 
   /** A layer to write to, over another one, or over what it is put upon later. */
@@ -193,29 +128,26 @@ final class QemuArguments {
     node.put("discard", "unmap");
     node.put("detect-zeroes", "unmap");
     node.put("backing", below);
-    Map<String, Object> file = new LinkedHashMap<>();
-    file.put("driver", "file");
-    file.put("drop-cache", false);
+    Map<String, Object> file = new LinkedHashMap<>(file(Offered.disk(number)));
     file.put("cache", Map.of("no-flush", true));
-    file.put("filename", diskPath(number));
     node.put("file", file);
     return node;
   }
 
-  /** A node as the command line has it: what QMP takes as an object in an object is a.b there. */
-  private static String option(String prefix, Map<?, ?> node) {
-    return node.entrySet().stream()
-        .map(entry ->
-            switch (entry.getValue()) {
-              case Map<?, ?> inner -> option(prefix + entry.getKey() + ".", inner);
-              case Boolean on -> prefix + entry.getKey() + "=" + (on ? "on" : "off");
-              default -> prefix + entry.getKey() + "=" + entry.getValue();
-            })
-        .collect(Collectors.joining(","));
-  }
-
-  private static Map<String, ?> file(String path) {
-    return Map.of("driver", "file", "filename", path);
+  /**
+   * QEMU would drop the pages of a file from the host's cache when device state comes in, in case
+   * another host wrote to it; nobody does. Its locks would be those of a file that a child has not.
+   */
+  private static Map<String, Object> file(int offered) {
+    return Map.of(
+        "driver",
+        "file",
+        "filename",
+        MonitorControl.path(offered),
+        "drop-cache",
+        false,
+        "locking",
+        "off");
   }
 
   private List<String> machine(String memory) {
@@ -256,6 +188,9 @@ final class QemuArguments {
         "socket,id=qmp,fd=4,server=on,wait=off",
         "-mon",
         "chardev=qmp,mode=control",
+        // What a guest prints must not grow anything on the host.
+        "-chardev",
+        "ringbuf,id=console,size=65536",
         "-serial",
         "chardev:console",
         "-device",
@@ -263,7 +198,7 @@ final class QemuArguments {
         // A full host disk must be an error in the guest, not a machine that stops for ever.
         "-device",
         "virtio-blk-pci,drive=%s,werror=report,rerror=report,id=%s"
-            .formatted(diskName(OPEN_DISK), DISK_DEVICE),
+            .formatted(FIRST_DISK, DISK_DEVICE),
         "-device",
         "virtio-serial-pci,max_ports=2",
         "-chardev",

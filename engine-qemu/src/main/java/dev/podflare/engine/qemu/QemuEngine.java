@@ -2,11 +2,11 @@ package dev.podflare.engine.qemu;
 
 import dev.podflare.engine.BootImage;
 import dev.podflare.engine.BootRequest;
-import dev.podflare.engine.Capture;
 import dev.podflare.engine.Egress;
 import dev.podflare.engine.Engine;
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.EngineFacts;
+import dev.podflare.engine.Fork;
 import dev.podflare.engine.Isolation;
 import dev.podflare.engine.MachineShape;
 import dev.podflare.engine.MicroVm;
@@ -19,7 +19,9 @@ import dev.podflare.host.HostException;
 import dev.podflare.host.HostResolvers;
 import dev.podflare.host.NetworkUpkeep;
 import dev.podflare.host.ProcessIdentity;
+import dev.podflare.host.Rollback;
 import dev.podflare.host.SandboxNetwork;
+import dev.podflare.host.UserRange;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
@@ -36,25 +38,26 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
-import java.util.function.UnaryOperator;
+import java.util.stream.Collectors;
 
 /**
  * The engine on QEMU: hardware virtualization where the host has it, emulation elsewhere.
  *
- * <p><b>Memory.</b> A booted machine's memory is a file that it maps shared, so that the file is
- * the base image once the machine is paused. A clone maps the same file privately: pages are shared
- * by all until written. What a clone has written is, when it is captured, copied into a layer, and
- * the clones of the capture map the base with the layers over it ({@link MemoryMap}); so does the
- * clone itself from then on. <b>Device state</b> is saved without memory (QEMU's {@code
- * xen-save-devices-state}, meant for hypervisors that keep memory themselves, which is the case
- * here) and loaded as an incoming migration. <b>The disk</b> is the snapshot's layers under a qcow2
- * layer per clone. All that is immutable is shared by hard links ({@link LayerFiles}).
+ * <p><b>Every machine but one that boots is a fork(2)</b> of another monitor ({@link ProcessFork}):
+ * of a {@linkplain BlankMonitors blank one} if it is started from a snapshot ({@link Restore}), of
+ * a zygote or of another machine if it is a live copy. So it has its parent's memory, translated
+ * code and device state from the first instant, shared by the kernel until written.
  *
- * <p><b>A clone</b> starts as a process that waits for what it shall be ({@link WaitingMachines}).
+ * <p><b>A snapshot</b> is a base image of memory with layers over it ({@link MemoryMap}), layers of
+ * the disk, and device state without memory (QEMU's {@code xen-save-devices-state}, meant for
+ * hypervisors that keep memory themselves, which is the case here). All that is immutable is shared
+ * by hard links ({@link LayerFiles}).
  *
- * <p><b>Each machine</b> is one process in a {@link Jail}, with a directory, a user, a network
- * namespace and a control group of its own ({@link HostResources}). All of it is in a journal
- * before it is taken, so what a killed server leaves is found by {@link #reap()}.
+ * <p><b>Each machine</b> is one process with a directory, a network namespace and a control group
+ * of its own ({@link HostResources}), some of which are {@linkplain Standby ready} ahead of time,
+ * and a user that only its family has ({@link Users}). Blank monitors and those that boot are
+ * started in a {@link Jail}; their children are in it too. All of it is in a journal before it is
+ * taken, so what a killed server leaves is found by {@link #reap()}.
  */
 public final class QemuEngine implements Engine {
 
@@ -70,13 +73,14 @@ public final class QemuEngine implements Engine {
    */
   private static final int LONGEST_DIRECTORY = 107 - 40;
 
-  /** Monitors that wait for each size of machine: as many children a fork usually has. */
-  private static final int MOST_WAITING = 5;
+  /** As many machines as are often made at once: a fork or two. */
+  private static final int READY_HOSTS = 12;
 
-  /** More starts at once would only make all of them late. */
+  /** More networks at once would only make all of them late. */
   private static final int MOST_AT_ONCE = 8;
 
-  private static final String NOT_STARTED = "a clone can't be started";
+  /** Clock ticks in a second, as proc_pid_stat(5) counts them: USER_HZ. */
+  private static final double TICKS = 100;
 
   private final Qemu qemu;
   private final NativePrograms programs;
@@ -89,9 +93,11 @@ public final class QemuEngine implements Engine {
   private final Set<MicroVmId> launching = ConcurrentHashMap.newKeySet();
 
   private final VerifiedFiles verified = new VerifiedFiles();
-  private final Foundations foundations;
-  private final SpareLayer spare;
-  private final WaitingMachines waiting = new WaitingMachines(MOST_WAITING, this::launchWaiting);
+  private final Users users;
+  private final Qcow2 qcow2;
+  private final Standby<HostResources> hosts;
+  private final BlankMonitors blanks = new BlankMonitors(this::launchBlank);
+  private final long openedTicks;
   private volatile boolean closed;
 
   private QemuEngine(
@@ -99,14 +105,18 @@ public final class QemuEngine implements Engine {
       NativePrograms programs,
       Path machines,
       EngineFacts facts,
-      NetworkUpkeep networks) {
+      NetworkUpkeep networks,
+      Users users,
+      long openedTicks) {
     this.networks = networks;
     this.qemu = qemu;
     this.programs = programs;
     this.machines = machines;
     this.facts = facts;
-    this.foundations = new Foundations(machines.resolveSibling("foundations"));
-    this.spare = new SpareLayer(machines.resolveSibling("spare-layer"));
+    this.users = users;
+    this.openedTicks = openedTicks;
+    this.qcow2 = new Qcow2(machines.resolveSibling("qcow2"));
+    this.hosts = new Standby<>("ready-hosts", READY_HOSTS, this::prepareHost);
   }
 
   /**
@@ -132,11 +142,23 @@ public final class QemuEngine implements Engine {
       Path machines = Files.createDirectories(absolute.resolve("vm"));
       Qemu qemu = Qemu.find();
       NativePrograms programs = NativePrograms.unpack(absolute.resolve("native"));
-      return new QemuEngine(qemu, programs, machines, facts(qemu), NetworkUpkeep.start());
+      return new QemuEngine(
+          qemu,
+          programs,
+          machines,
+          facts(qemu),
+          NetworkUpkeep.start(),
+          Users.of(machines),
+          ticksSinceBoot());
     } catch (HostException | IOException e) {
       throw new EngineException(
           EngineException.Kind.FAILED, "the QEMU engine can't start: " + e.getMessage(), e);
     }
+  }
+
+  private static long ticksSinceBoot() throws IOException {
+    String uptime = Files.readString(Path.of("/proc/uptime"));
+    return (long) (Double.parseDouble(uptime.substring(0, uptime.indexOf(' '))) * TICKS);
   }
 
   /** What an engine would be here, without opening one; empty if QEMU is not installed. */
@@ -193,30 +215,37 @@ public final class QemuEngine implements Engine {
 
   @Override
   public Prepared prepared() {
-    return waiting.prepared();
+    return hosts.prepared();
   }
 
   @Override
   public MicroVm boot(BootRequest request) throws EngineException {
     BootImage image = request.image();
     return launch(
-        request.id(),
+        new VmDirectory(machines.resolve(request.id().value())),
         request.shape(),
         directory -> {
           prepareBootFiles(directory, request);
           return new QemuArguments(qemu, request.shape()).boot(image);
         },
-        jail ->
-            jail.showing(image.kernel(), QemuArguments.KERNEL.substring(1))
-                .showing(image.initramfs(), QemuArguments.INITRAMFS.substring(1))
-                .showing(image.rootfs(), QemuArguments.ROOTFS.substring(1)));
+        (jail, directory) ->
+            jail.showing(image.kernel(), inJail(QemuArguments.KERNEL))
+                .showing(image.initramfs(), inJail(QemuArguments.INITRAMFS))
+                .showing(image.rootfs(), inJail(QemuArguments.ROOTFS))
+                .showingWritable(directory.bootMemory(), inJail(QemuArguments.BOOT_MEMORY))
+                .showingWritable(directory.bootDisk(), inJail(QemuArguments.BOOT_DISK)));
+  }
+
+  /** The jail takes paths from its own root on. */
+  private static String inJail(String path) {
+    return path.substring(1);
   }
 
   private static void prepareBootFiles(VmDirectory directory, BootRequest request)
       throws IOException, HostException {
     MachineShape shape = request.shape();
     directory.layers().takeRootfs(request.image().rootfs());
-    createSparse(directory.memory(), shape.memoryMiB());
+    createSparse(directory.bootMemory(), shape.memoryMiB());
     createSparse(directory.bootDisk(), shape.diskMiB());
     // Without a journal: memory and disk are only ever cut at one instant, so nothing is to
     // recover.
@@ -243,25 +272,16 @@ public final class QemuEngine implements Engine {
   }
 
   @Override
-  public Capture capture(MicroVm microVm, Path directory) throws EngineException {
-    try {
-      return own(microVm).capture(new SnapshotFiles(directory), spare);
-    } catch (EngineException e) {
-      throw HostDisk.explained(e, directory);
-    }
-  }
-
-  @Override
   public Snapshot freeze(MicroVm microVm, Path directory) throws EngineException {
     QemuMicroVm machine = own(microVm);
     SnapshotFiles files = new SnapshotFiles(directory);
     boolean frozen = false;
     try {
-      if (Files.exists(machine.directory().layers().memoryMap())) {
-        machine.captureForDisk(files);
+      if (machine.hasDisk()) {
+        machine.checkpoint(files, qcow2.empty(machine.shape()));
       } else {
         machine.pause();
-        machine.saveDeviceState();
+        Checkpoint.saveState(machine, files.deviceState());
         takeBooted(machine, files);
       }
       Snapshot snapshot = files.complete(machine.shape(), facts.fingerprint(), verified);
@@ -283,29 +303,21 @@ public final class QemuEngine implements Engine {
     }
   }
 
-  /** The files of a machine that was booted become the base of all that is cloned from it. */
-  private static void takeBooted(QemuMicroVm machine, SnapshotFiles files)
+  /** The files of a machine that was booted become the base of all that is started from it. */
+  private void takeBooted(QemuMicroVm machine, SnapshotFiles files)
       throws IOException, HostException {
     VmDirectory from = machine.directory();
     LayerFiles layers = files.layers();
     // The paused process writes no more: its files can be taken from under it.
-    Files.move(from.memory(), layers.memory(0));
-    Files.move(from.deviceState(), files.deviceState());
+    Files.move(from.bootMemory(), layers.memory(0));
     Files.move(from.bootDisk(), layers.disk(0));
     Files.createLink(layers.rootfs(), from.layers().rootfs());
     layers.write(layers.mapOfBase());
-    emptyOverlay(files.overlay(), machine.shape());
+    Files.copy(qcow2.empty(machine.shape()), files.overlay());
     for (Path file :
-        List.of(layers.memory(0), layers.disk(0), layers.memoryMap(), files.deviceState())) {
+        List.of(layers.memory(0), layers.disk(0), layers.memoryMap(), files.overlay())) {
       LayerFiles.seal(file);
     }
-    LayerFiles.seal(files.overlay());
-  }
-
-  /** A layer of a disk with nothing in it. What lies below is named when it is used, not in it. */
-  static void emptyOverlay(Path file, MachineShape shape) throws HostException {
-    Command.of("qemu-img", "create", "-q", "-f", "qcow2", file.toString(), shape.diskMiB() + "M")
-        .run();
   }
 
   @Override
@@ -313,62 +325,145 @@ public final class QemuEngine implements Engine {
     return new SnapshotFiles(directory).open(facts.fingerprint(), verified);
   }
 
-  /** None runs before all could: the first ones would take the processors from the others. */
   @Override
-  public List<MicroVm> start(Snapshot snapshot, Egress egress, int count) throws EngineException {
+  public MicroVm start(Snapshot snapshot, Egress egress) throws EngineException {
+    return start(
+        snapshot,
+        egress,
+        () -> {
+          Users.Held user = users.take();
+          return new UserOf.Choice(user, new MonitorControl.User.Own(user.id()));
+        });
+  }
+
+  @Override
+  public MicroVm startZygote(Snapshot snapshot) throws EngineException {
+    return start(
+        snapshot,
+        new Egress.Nothing(),
+        () -> {
+          Users.Held user = users.take();
+          UserRange range = users.range();
+          return new UserOf.Choice(
+              user, new MonitorControl.User.OwnAndRange(user.id(), range.first(), range.count()));
+        });
+  }
+
+  private MicroVm start(Snapshot snapshot, Egress egress, UserOf userOf) throws EngineException {
     SnapshotFiles files = new SnapshotFiles(snapshot.directory());
-    learnFoundation(snapshot.shape(), files.layers());
-    MemoryMap map = mapOf(files);
-    List<QemuMicroVm> clones = new CopyOnWriteArrayList<>();
+    QemuMicroVm blank = blanks.of(snapshot.shape());
+    return fork(
+            blank,
+            egress,
+            1,
+            userOf,
+            machine -> {
+              machine.restore(files);
+              machine
+                  .host()
+                  .journal(
+                      machine.user().id(), machine.shape(), machine.monitor().identity(), true);
+            })
+        .children()
+        .getFirst();
+  }
+
+  @Override
+  public Fork fork(MicroVm microVm, Egress egress, int count) throws EngineException {
+    QemuMicroVm parent = own(microVm);
+    return fork(
+        parent,
+        egress,
+        count,
+        () -> {
+          if (parent.isZygote()) {
+            Users.Held user = users.take();
+            return new UserOf.Choice(user, new MonitorControl.User.Own(user.id()));
+          }
+          return new UserOf.Choice(parent.user().again(), new MonitorControl.User.Same());
+        },
+        nothingToDo -> {});
+  }
+
+  /** What is still to be done with a child before it runs. */
+  private interface Rest {
+    void of(QemuMicroVm child) throws EngineException, IOException;
+  }
+
+  private Fork fork(QemuMicroVm parent, Egress egress, int count, UserOf userOf, Rest rest)
+      throws EngineException {
+    List<HostResources> taken = new CopyOnWriteArrayList<>();
+    List<QemuMicroVm> children = new CopyOnWriteArrayList<>();
     boolean running = false;
     try {
-      atOnce(
-          NOT_STARTED,
-          count,
-          _ -> {
-            QemuMicroVm clone = waiting.take(snapshot.shape());
-            clones.add(clone);
-            clone.become(files, map);
-            if (egress instanceof Egress.Nothing) {
-              clone.allow(egress);
-            }
-            writeJournal(clone.directory(), clone.resources(), clone.shape(), clone.pid(), true);
-          });
-      if (count == 1) {
-        clones.getFirst().resume();
-      } else {
-        atOnce(NOT_STARTED, count, index -> clones.get(index).resumeBehindOthers());
+      takeHosts(count, egress, taken);
+      ProcessFork.Made made =
+          Blocking.call(() -> new ProcessFork(parent, qcow2, userOf).into(taken));
+      children.addAll(made.children());
+      for (QemuMicroVm child : made.children()) {
+        track(child);
+        rest.of(child);
+      }
+      for (QemuMicroVm child : made.children()) {
+        child.resume();
       }
       running = true;
-      return List.copyOf(clones);
+      return new Fork(List.copyOf(made.children()), made.pause());
     } catch (EngineException e) {
       throw HostDisk.explained(e, machines);
+    } catch (IOException e) {
+      throw HostDisk.explained(HostDisk.failure("a microVM can't be started", e), machines);
     } finally {
       if (!running) {
-        closeAll(clones);
+        closeAll(children);
+        taken.forEach(QemuEngine::giveBack);
       }
+      taken.forEach(host -> launching.remove(host.id()));
     }
   }
 
-  private static MemoryMap mapOf(SnapshotFiles files) throws EngineException {
+  private void takeHosts(int count, Egress egress, List<HostResources> taken)
+      throws EngineException {
+    atOnce(
+        "what a microVM needs of the host can't be set up",
+        count,
+        _ -> {
+          HostResources host = hosts.take();
+          taken.add(host);
+          if (egress instanceof Egress.Nothing) {
+            host.allow(egress);
+          }
+        });
+  }
+
+  private HostResources prepareHost() throws EngineException {
+    MicroVmId id = MicroVmId.random();
+    launching.add(id);
+    return prepareHost(new VmDirectory(machines.resolve(id.value())));
+  }
+
+  private HostResources prepareHost(VmDirectory directory) throws EngineException {
+    boolean prepared = false;
     try {
-      return MemoryMap.read(files.layers().memoryMap());
+      if (closed) {
+        throw new EngineException(EngineException.Kind.FAILED, "the engine is closed");
+      }
+      directory.create();
+      HostResources host = HostResources.prepare(directory, networks);
+      prepared = true;
+      return host;
     } catch (IOException e) {
       throw new EngineException(
-          EngineException.Kind.FAILED, "the memory of a snapshot can't be made sense of", e);
-    }
-  }
-
-  private void learnFoundation(MachineShape shape, LayerFiles layers) {
-    try {
-      foundations.learn(shape, layers);
-    } catch (IOException | HostException e) {
-      LOG.log(System.Logger.Level.WARNING, "machines will wait without their lowest disks", e);
+          EngineException.Kind.FAILED, "a microVM's directory can't be made in " + machines, e);
+    } finally {
+      if (!prepared) {
+        launching.remove(new MicroVmId(directory.path().getFileName().toString()));
+      }
     }
   }
 
   private interface Part {
-    void run(int index) throws EngineException, IOException;
+    void run(int index) throws EngineException, IOException, HostException;
   }
 
   /** Runs a number of parts side by side and returns when all have ended; throws if one failed. */
@@ -415,19 +510,18 @@ public final class QemuEngine implements Engine {
     throw new IllegalArgumentException("this microVM belongs to another engine");
   }
 
-  private QemuMicroVm launchWaiting(MachineShape shape) throws EngineException {
-    QemuMicroVm machine =
+  private QemuMicroVm launchBlank(MachineShape shape) throws EngineException {
+    QemuMicroVm blank =
         launch(
-            MicroVmId.random(),
+            new VmDirectory(machines.resolve(MicroVmId.random().value())),
             shape,
-            directory ->
-                new QemuArguments(qemu, shape).waiting(foundations.layFor(shape, directory)),
-            UnaryOperator.identity());
+            _ -> new QemuArguments(qemu, shape).blank(),
+            (jail, _) -> jail.changingUserWithin(users.range().first(), users.range().count()));
     try {
-      machine.getReady();
-      return machine;
+      blank.learn();
+      return blank;
     } catch (EngineException e) {
-      machine.close();
+      blank.close();
       throw e;
     }
   }
@@ -437,48 +531,40 @@ public final class QemuEngine implements Engine {
     List<String> in(VmDirectory directory) throws IOException, HostException;
   }
 
+  /** What a jail has beyond what all have. */
+  private interface View {
+    Jail of(Jail jail, VmDirectory directory);
+  }
+
   private QemuMicroVm launch(
-      MicroVmId id, MachineShape shape, Preparation preparation, UnaryOperator<Jail> view)
+      VmDirectory directory, MachineShape shape, Preparation preparation, View view)
       throws EngineException {
+    MicroVmId id = new MicroVmId(directory.path().getFileName().toString());
     launching.add(id);
-    try {
-      return launchAnnounced(id, shape, preparation, view);
+    HostResources host = prepareHost(directory);
+    try (Rollback rollback = new Rollback()) {
+      rollback.add(host);
+      Users.Held user = rollback.add(users.take());
+      host.limit(shape);
+      List<String> program = preparation.in(directory);
+      for (Path file : List.of(directory.bootMemory(), directory.bootDisk())) {
+        if (Files.exists(file)) {
+          VmDirectory.giveToMonitor(file, user.id());
+        }
+      }
+      Process process = view.of(jailFor(host, user.id(), shape), directory).start(program);
+      Monitor monitor = Monitor.started(process);
+      host.journal(user.id(), shape, monitor.identity(), false);
+      QemuMicroVm machine = QemuMicroVm.connected(shape, host, user, monitor);
+      track(machine);
+      rollback.commit();
+      return machine;
+    } catch (HostException | IOException e) {
+      throw new EngineException(
+          EngineException.Kind.FAILED, "a microVM can't be prepared: " + e.getMessage(), e);
     } finally {
       launching.remove(id);
     }
-  }
-
-  private QemuMicroVm launchAnnounced(
-      MicroVmId id, MachineShape shape, Preparation preparation, UnaryOperator<Jail> view)
-      throws EngineException {
-    if (closed) {
-      throw new EngineException(EngineException.Kind.FAILED, "the engine is closed");
-    }
-    VmDirectory directory;
-    try {
-      directory = VmDirectory.create(machines, id);
-    } catch (IOException e) {
-      throw new EngineException(
-          EngineException.Kind.FAILED, "a microVM's directory can't be made in " + machines, e);
-    }
-    HostResources resources = HostResources.take(directory, id, shape, networks);
-    QemuMicroVm machine;
-    try {
-      List<String> program = preparation.in(directory);
-      int user = resources.lease().userId();
-      directory.giveWorkTo(user);
-      Process process = view.apply(jailFor(directory, resources, shape)).start(program);
-      writeJournal(directory, resources, shape, process.pid(), false);
-      machine = QemuMicroVm.of(id, shape, directory, resources, Monitor.child(process));
-    } catch (HostException | IOException | EngineException e) {
-      giveBack(resources, e);
-      throw e instanceof EngineException failure
-          ? failure
-          : new EngineException(
-              EngineException.Kind.FAILED, "a microVM can't be prepared: " + e.getMessage(), e);
-    }
-    track(machine);
-    return machine;
   }
 
   private void track(QemuMicroVm machine) {
@@ -486,33 +572,21 @@ public final class QemuEngine implements Engine {
     var _ = machine.exit().thenRun(() -> running.remove(machine.id()));
   }
 
-  private static void writeJournal(
-      VmDirectory directory,
-      HostResources resources,
-      MachineShape shape,
-      long pid,
-      boolean complete)
-      throws IOException {
-    new Journal(resources.lease().number(), shape, ProcessIdentity.of(pid).orElse(null), complete)
-        .writeTo(directory.journal());
-  }
-
-  private Jail jailFor(VmDirectory directory, HostResources resources, MachineShape shape) {
+  private Jail jailFor(HostResources host, int user, MachineShape shape) {
+    VmDirectory directory = host.directory();
     Jail jail =
         Jail.by(programs.jail())
             .listeningOn(directory.controlSocket())
             .listeningOn(directory.agentSocket())
-            .listeningOn(directory.memorySocket())
-            .inNetwork(resources.network().namespace(), resources.network().tap())
-            .limitedBy(resources.group().procsFiles())
+            .listeningForPackets(directory.forkSocket())
+            .inNetwork(host.network().namespace(), host.network().tap())
+            .limitedBy(host.group().procsFiles())
             .rootedAt(directory.jailRoot())
             .loggingTo(directory.log())
-            .asUser(resources.lease().userId())
+            .asUser(user)
             .writingFilesOf(largestFile(shape))
-            .showing(directory.layers().directory(), VmDirectory.LAYERS_IN_JAIL.substring(1))
-            .showingWritable(directory.work(), VmDirectory.WORK_IN_JAIL.substring(1))
-            .showing(programs.layers(), "podflare-layers.so")
-            .preloading("/podflare-layers.so")
+            .showing(programs.fork(), "podflare-fork.so")
+            .preloading("/podflare-fork.so")
             // QEMU tries its file locks on it.
             .showingDevice("/dev/null");
     for (Map.Entry<String, Path> shown : qemu.systemPaths().entrySet()) {
@@ -527,11 +601,11 @@ public final class QemuEngine implements Engine {
     return content + content / 16 + (64L << 20);
   }
 
-  private static void giveBack(HostResources resources, Exception why) {
+  private static void giveBack(HostResources host) {
     try {
-      resources.close();
-    } catch (EngineException alsoFailed) {
-      why.addSuppressed(alsoFailed);
+      host.close();
+    } catch (EngineException e) {
+      LOG.log(System.Logger.Level.ERROR, "microVM " + host.id() + " left something behind", e);
     }
   }
 
@@ -555,23 +629,23 @@ public final class QemuEngine implements Engine {
 
   private Optional<QemuMicroVm> adopt(MicroVmId id, VmDirectory directory, Journal journal) {
     ProcessIdentity process = journal.process();
-    Optional<ProcessHandle> handle = process == null ? Optional.empty() : process.handle();
-    if (handle.isEmpty()) {
+    Integer user = journal.user();
+    MachineShape shape = journal.shape();
+    if (process == null || user == null || shape == null || !process.isAlive()) {
       return Optional.empty();
     }
     try {
       QemuMicroVm machine =
-          QemuMicroVm.of(
-              id,
-              journal.shape(),
-              directory,
+          QemuMicroVm.connected(
+              shape,
               HostResources.adopt(directory, journal),
-              Monitor.orphan(handle.get()));
+              users.hold(user),
+              Monitor.orphan(process));
       track(machine);
-      networks.takeOver(machine.resources().lease());
+      networks.takeOver(machine.host().lease());
       machine.takeOver();
       return Optional.of(machine);
-    } catch (EngineException | HostException e) {
+    } catch (EngineException | HostException | IOException e) {
       LOG.log(System.Logger.Level.WARNING, "microVM " + id + " can't be taken over, and ends", e);
       running.remove(id); // so that the next reap ends it
       return Optional.empty();
@@ -592,12 +666,16 @@ public final class QemuEngine implements Engine {
       List<VmDirectory> left = new ArrayList<>();
       for (Path path : directories) {
         MicroVmId id = new MicroVmId(path.getFileName().toString());
+        VmDirectory directory = new VmDirectory(path);
         if (!isOurs(id)) {
-          left.add(new VmDirectory(path));
-          reaped.add(id);
+          left.add(directory);
+          // What was only prepared was no microVM yet.
+          if (Journal.read(directory.journal()).map(Journal::process).isPresent()) {
+            reaped.add(id);
+          }
         }
       }
-      List<HostResources> found = HostResources.recover(left);
+      List<HostResources> found = HostResources.recover(left, strays());
       atOnce("what is left can't be given back", found.size(), index -> found.get(index).close());
     } catch (IOException | IllegalArgumentException e) {
       throw new EngineException(
@@ -606,11 +684,19 @@ public final class QemuEngine implements Engine {
     return reaped;
   }
 
+  /** Children of a fork that was under way when the server before this one died. */
+  private List<ProcessHandle> strays() {
+    return users.processes(
+        openedTicks,
+        running.values().stream().map(QemuMicroVm::pid).collect(Collectors.toUnmodifiableSet()));
+  }
+
   @Override
   public void leave() {
     closed = true;
-    waiting.close();
-    spare.close();
+    hosts.close();
+    blanks.close();
+    closeAll(running.values().stream().filter(QemuMicroVm::isZygote).toList());
     networks.close();
     releaseHost();
   }
@@ -618,9 +704,9 @@ public final class QemuEngine implements Engine {
   @Override
   public void close() {
     closed = true;
-    waiting.close();
+    hosts.close();
+    blanks.close();
     closeAll(running.values());
-    spare.close();
     networks.close();
     releaseHost();
   }

@@ -87,6 +87,14 @@ final class Qmp implements AutoCloseable {
     }
   }
 
+  /** Goes on in a session that a child of a monitor has taken over from its parent. */
+  static Qmp inSession(SocketChannel channel, Consumer<Event> listener) {
+    Qmp qmp = new Qmp(channel, listener);
+    qmp.greeted.complete(null);
+    Thread.ofVirtual().name("qmp").start(qmp::read);
+    return qmp;
+  }
+
   /** A command with its arguments. */
   record Call(String command, Map<String, ?> arguments) {}
 

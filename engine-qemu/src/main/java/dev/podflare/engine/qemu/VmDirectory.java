@@ -1,6 +1,5 @@
 package dev.podflare.engine.qemu;
 
-import dev.podflare.engine.MicroVmId;
 import java.io.IOException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
@@ -12,35 +11,20 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Set;
 
 /**
- * All that one microVM has on the host's disk. Only {@link #work()} is writable for its machine
- * monitor; the rest, the journal above all, is the server's.
+ * All that one microVM has on the host's disk. Only the server can get into it: its machine monitor
+ * has no path there, and is handed what it uses as descriptors, or, if it boots, by mounts of
+ * single files. So no name in it can be changed by a monitor that was broken into.
  */
 record VmDirectory(Path path) {
 
   private static final Set<PosixFilePermission> OWNER_ONLY =
       PosixFilePermissions.fromString("rwx------");
 
-  /** Where the jail shows {@link #work()}. */
-  static final String WORK_IN_JAIL = "/work";
-
-  /** Where the jail shows {@link #layers()}. */
-  static final String LAYERS_IN_JAIL = "/layers";
-
-  static VmDirectory create(Path parent, MicroVmId id) throws IOException {
-    VmDirectory directory = new VmDirectory(parent.resolve(id.value()));
+  void create() throws IOException {
     var ownerOnly = PosixFilePermissions.asFileAttribute(OWNER_ONLY);
-    Files.createDirectory(directory.path, ownerOnly);
-    Files.createDirectory(directory.work(), ownerOnly);
-    Files.createDirectory(directory.jailRoot(), ownerOnly);
-    // The monitor's user reads in it; nobody else gets as far.
-    Files.createDirectory(directory.layers().directory());
-    Files.setPosixFilePermissions(
-        directory.layers().directory(), PosixFilePermissions.fromString("rwxr-xr-x"));
-    return directory;
-  }
-
-  Path work() {
-    return path.resolve("work");
+    Files.createDirectory(path, ownerOnly);
+    Files.createDirectory(jailRoot(), ownerOnly);
+    Files.createDirectory(layers().directory(), ownerOnly);
   }
 
   /** Empty: the jail mounts its root there, in a namespace of its own. */
@@ -48,10 +32,7 @@ record VmDirectory(Path path) {
     return path.resolve("root");
   }
 
-  /**
-   * The immutable files that the machine stands on. The monitor sees them as {@link
-   * #LAYERS_IN_JAIL}.
-   */
+  /** The immutable files that the machine stands on. */
   LayerFiles layers() {
     return new LayerFiles(path.resolve("layers"));
   }
@@ -68,50 +49,38 @@ record VmDirectory(Path path) {
     return path.resolve("agent.sock");
   }
 
-  /** Where the monitor is told which layers its memory is made of. */
-  Path memorySocket() {
-    return path.resolve("mem.sock");
+  /** Where the monitor is told what files it has, and to fork. */
+  Path forkSocket() {
+    return path.resolve("fork.sock");
   }
 
   Path log() {
     return path.resolve("vmm.log");
   }
 
-  /** Device state comes in through here when a clone starts. */
-  Path incomingSocket() {
-    return work().resolve("incoming.sock");
+  /** The memory of a machine that boots. */
+  Path bootMemory() {
+    return path.resolve("memory");
   }
 
-  Path memory() {
-    return work().resolve("memory");
-  }
-
-  Path deviceState() {
-    return work().resolve("state");
-  }
-
-  /** What is to become a layer of memory, while the monitor writes it. */
-  Path newLayer() {
-    return work().resolve("layer");
-  }
-
+  /** The disk of a machine that boots. */
   Path bootDisk() {
-    return work().resolve("disk");
+    return path.resolve("disk");
   }
 
   /**
-   * The uppermost layer of a clone's disk, the only one that is written to.
+   * The uppermost layer of the disk, the only one that is written to.
    *
    * @param number counts how often it became a layer of others, and gave way to a new one
    */
-  Path cloneDisk(int number) {
-    return work().resolve("disk-" + number + ".qcow2");
+  Path disk(int number) {
+    return path.resolve("disk-" + number + ".qcow2");
   }
 
   /** What the layers of the disk occupy that only this machine has. */
   long diskBytes() throws IOException {
     long bytes = 0;
-    try (var files = Files.newDirectoryStream(work(), "disk*")) {
+    try (var files = Files.newDirectoryStream(path, "disk*")) {
       for (Path file : files) {
         bytes += Files.size(file);
       }
@@ -119,18 +88,8 @@ record VmDirectory(Path path) {
     return bytes;
   }
 
-  /** Lets the machine monitor's user, and nobody else, read and write in {@link #work()}. */
-  void giveWorkTo(int user) throws IOException {
-    try (var files = Files.newDirectoryStream(work())) {
-      for (Path file : files) {
-        giveToMonitor(file, user);
-      }
-    }
-    Files.setAttribute(work(), "unix:uid", user);
-  }
-
-  /** Lets the machine monitor's user, and nobody else, read and write one file. */
-  void giveToMonitor(Path file, int user) throws IOException {
+  /** Lets the machine monitor's user, and nobody else, read and write one file, once it has it. */
+  static void giveToMonitor(Path file, int user) throws IOException {
     Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
     Files.setAttribute(file, "unix:uid", user);
   }

@@ -1,12 +1,10 @@
 package dev.podflare.engine.qemu;
 
-import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.podflare.engine.AgentProbe;
 import dev.podflare.engine.BootImage;
 import dev.podflare.engine.BootRequest;
-import dev.podflare.engine.Capture;
 import dev.podflare.engine.Egress;
 import dev.podflare.engine.Exit;
 import dev.podflare.engine.MachineShape;
@@ -16,7 +14,6 @@ import dev.podflare.engine.Snapshot;
 import java.io.BufferedReader;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -66,11 +63,8 @@ class AdoptTest {
     public static void main(String[] arguments) throws Exception {
       QemuEngine engine = QemuEngine.in(Path.of(arguments[0]));
       Snapshot snapshot = engine.open(Path.of(arguments[1]));
-      // Of two, so that it runs behind others.
-      MicroVm running = engine.start(snapshot, new Egress.Nothing(), 2).getFirst();
-      MicroVm paused = engine.start(snapshot, new Egress.Outside());
-      Path place = Files.createTempDirectory(Path.of(arguments[0]), "capture");
-      Capture _ = engine.capture(paused, place);
+      MicroVm running = engine.start(snapshot, new Egress.Nothing());
+      MicroVm paused = engine.fork(running, new Egress.Outside(), 2).children().getLast();
       paused.pause();
       System.out.println(running.id());
       System.out.println(paused.id());
@@ -98,28 +92,8 @@ class AdoptTest {
     }
   }
 
-  private static final String USUAL = "0";
-  private static final String IDLE = "5";
-
-  /**
-   * The scheduling policies of its monitor's threads, by their numbers in sched_setscheduler(2).
-   */
-  private Set<String> policies(MicroVm machine) throws Exception {
-    VmDirectory files = new VmDirectory(directory.resolve("vm").resolve(machine.id().value()));
-    long pid = requireNonNull(Journal.read(files.journal()).orElseThrow().process()).pid();
-    Set<String> policies = new HashSet<>();
-    try (var threads = Files.newDirectoryStream(Path.of("/proc/" + pid + "/task"))) {
-      for (Path thread : threads) {
-        String stat = Files.readString(thread.resolve("stat"));
-        // Field 41 of proc_pid_stat(5); the name, field 2, may have blanks in it.
-        policies.add(stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1)[38]);
-      }
-    }
-    return policies;
-  }
-
   @Test
-  void its_machines_go_on_and_can_be_captured_frozen_and_closed() throws Exception {
+  void its_machines_go_on_and_can_be_forked_frozen_and_closed() throws Exception {
     List<MicroVmId> left = leftByAKilledServer();
     try (QemuEngine next = QemuEngine.in(directory)) {
       List<MicroVm> adopted = next.adopt(Set.copyOf(left));
@@ -129,15 +103,9 @@ class AdoptTest {
         try (AgentProbe agent = AgentProbe.on(machine)) {
           agent.ping();
         }
-        assertThat(policies(machine)).containsExactly(USUAL);
-        Path place = Files.createTempDirectory(directory, "capture");
-        try (MicroVm child =
-                next.start(next.capture(machine, place).snapshot(), new Egress.Outside());
+        try (MicroVm child = next.fork(machine, new Egress.Outside(), 1).children().getFirst();
             AgentProbe agent = AgentProbe.on(child)) {
           agent.ping();
-          assertThat(policies(child))
-              .as("one that runs a guest goes before nobody")
-              .containsExactly(USUAL);
         }
       }
       adopted.getFirst().close();
@@ -149,22 +117,6 @@ class AdoptTest {
     }
     try (var files = Files.newDirectoryStream(directory.resolve("vm"))) {
       assertThat(files).isEmpty();
-    }
-  }
-
-  @Test
-  void machines_that_start_together_run_behind_others_until_each_takes_its_full_share()
-      throws Exception {
-    try (QemuEngine engine = QemuEngine.in(directory)) {
-      List<MicroVm> twins = engine.start(engine.open(snapshot), new Egress.Nothing(), 2);
-      for (MicroVm twin : twins) {
-        assertThat(policies(twin)).containsExactlyInAnyOrder(USUAL, IDLE);
-        twin.takeFullShare();
-        assertThat(policies(twin)).containsExactly(USUAL);
-        try (AgentProbe agent = AgentProbe.on(twin)) {
-          agent.ping();
-        }
-      }
     }
   }
 

@@ -55,7 +55,7 @@ class FilterTest {
           return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
       def filtered():
-          return ctypes.CDLL('/podflare-layers.so', use_errno=True)
+          return ctypes.CDLL('/podflare-fork.so', use_errno=True)
 
       def call(number, *arguments):
           ctypes.set_errno(0)
@@ -90,11 +90,10 @@ class FilterTest {
       def of_i386(number):
           def run():
               page[:8] = bytes([0xb8]) + number.to_bytes(4, 'little') + bytes([0xcd, 0x80, 0xc3])
-              ctypes.PYFUNCTYPE(ctypes.c_long)  # made before the filter
               filtered()
               entry()
               return 0
-          entry = ctypes.CFUNCTYPE(ctypes.c_long)(memory)
+          entry = ctypes.CFUNCTYPE(ctypes.c_long)(memory)  # made before the filter is there
           return in_a_process(run)
 
       def thread():
@@ -291,7 +290,7 @@ class FilterTest {
         .listeningOn(directory.resolve(name + ".sock"))
         .rootedAt(Files.createDirectories(directory.resolve("root")))
         .asUser(USER)
-        .showing(programs.layers(), "podflare-layers.so");
+        .showing(programs.fork(), "podflare-fork.so");
   }
 
   @AfterAll
@@ -426,8 +425,8 @@ class FilterTest {
     try (JailedPython machine =
         JailedPython.start(jail("third").loggingTo(directory.resolve("third.log")), third)) {
       assertThat(Files.getAttribute(machine.proc("mem"), "unix:uid")).isEqualTo(USER);
-      assertThat(machine.value("__import__('ctypes').CDLL('/podflare-layers.so')._name"))
-          .isEqualTo("/podflare-layers.so");
+      assertThat(machine.value("__import__('ctypes').CDLL('/podflare-fork.so')._name"))
+          .isEqualTo("/podflare-fork.so");
       assertThat(Files.getAttribute(machine.proc("mem"), "unix:uid")).isEqualTo(0);
       assertThat(machine.status("Seccomp")).isEqualTo("2");
     }

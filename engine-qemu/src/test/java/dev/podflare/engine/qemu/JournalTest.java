@@ -24,7 +24,7 @@ class JournalTest {
   private static final MachineShape SHAPE = new MachineShape(2, 512, 256);
 
   private static final Journal SOME =
-      new Journal(17, SHAPE, new ProcessIdentity(4711, 123_456_789, "5e6f4b1e-boot"), true);
+      new Journal(17, 4242, SHAPE, new ProcessIdentity(4711, 123_456_789, "5e6f4b1e-boot"), true);
 
   @TempDir private Path directory;
 
@@ -39,8 +39,8 @@ class JournalTest {
     try {
       for (Journal journal :
           new Journal[] {
-            new Journal(lease, SHAPE, null, false),
-            new Journal(lease, SHAPE, new ProcessIdentity(pid, ticks, boot), true)
+            new Journal(lease, null, null, null, false),
+            new Journal(lease, 4242, SHAPE, new ProcessIdentity(pid, ticks, boot), true)
           }) {
         journal.writeTo(file);
         assertThat(Journal.read(file)).contains(journal);
@@ -53,7 +53,7 @@ class JournalTest {
   @Test
   void a_later_journal_replaces_the_earlier_and_leaves_nothing_beside_it() throws Exception {
     Path file = directory.resolve("journal.json");
-    new Journal(17, SHAPE, null, false).writeTo(file);
+    new Journal(17, null, SHAPE, null, false).writeTo(file);
     SOME.writeTo(file);
     assertThat(Journal.read(file)).contains(SOME);
     try (Stream<Path> files = Files.list(directory)) {
@@ -78,6 +78,19 @@ class JournalTest {
           .isInstanceOf(IOException.class)
           .hasMessageEndingWith("is not a journal");
     }
+  }
+
+  @Test
+  void
+      one_of_a_server_that_could_not_fork_monitors_names_what_to_give_back_and_nothing_to_take_over()
+          throws Exception {
+    Path file =
+        Files.writeString(
+            directory.resolve("journal.json"),
+            "{\"lease\":17,\"shape\":{\"cpus\":2,\"memoryMiB\":512,\"diskMiB\":256},"
+                + "\"process\":{\"pid\":4711,\"startTicks\":123456789,"
+                + "\"bootId\":\"5e6f4b1e-boot\"},\"complete\":true}");
+    assertThat(Journal.read(file)).contains(new Journal(17, null, SHAPE, SOME.process(), false));
   }
 
   @ParameterizedTest

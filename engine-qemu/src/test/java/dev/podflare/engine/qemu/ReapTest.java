@@ -83,9 +83,10 @@ class ReapTest {
   void a_directory_whose_machine_had_taken_nothing_yet_is_removed(@TempDir Path directory)
       throws Exception {
     try (QemuEngine engine = QemuEngine.in(directory)) {
-      VmDirectory begun = VmDirectory.create(directory.resolve("vm"), MicroVmId.random());
+      VmDirectory begun = new VmDirectory(directory.resolve("vm/" + MicroVmId.random().value()));
+      begun.create();
       Files.writeString(begun.bootDisk(), "half of it");
-      assertThat(engine.reap()).hasSize(1);
+      assertThat(engine.reap()).isEmpty();
       assertThat(begun.path()).doesNotExist();
     }
   }
@@ -94,11 +95,12 @@ class ReapTest {
   void a_lease_that_was_journalled_before_the_network_was_made_is_given_back(
       @TempDir Path directory) throws Exception {
     try (QemuEngine engine = QemuEngine.in(directory)) {
-      VmDirectory begun = VmDirectory.create(directory.resolve("vm"), MicroVmId.random());
+      VmDirectory begun = new VmDirectory(directory.resolve("vm/" + MicroVmId.random().value()));
+      begun.create();
       Lease lease = Lease.take(begun.path());
-      new Journal(lease.number(), new MachineShape(1, 256, 64), null, false)
-          .writeTo(begun.journal());
-      assertThat(engine.reap()).hasSize(1);
+      new Journal(lease.number(), null, null, null, false).writeTo(begun.journal());
+      assertThat(engine.reap()).isEmpty();
+      assertThat(begun.path()).doesNotExist();
       Path file = Path.of("/run/podflare/leases", Integer.toString(lease.number()));
       assertThat(Files.exists(file) ? Files.readString(file) : "")
           .isNotEqualTo(begun.path().toString());

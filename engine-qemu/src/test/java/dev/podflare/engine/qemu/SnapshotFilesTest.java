@@ -5,10 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.podflare.engine.EngineException;
 import dev.podflare.engine.MachineShape;
-import dev.podflare.engine.MicroVmId;
 import dev.podflare.engine.Snapshot;
 import dev.podflare.host.Extent;
-import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -96,43 +94,12 @@ class SnapshotFilesTest {
   }
 
   @Test
-  void a_foundation_is_known_by_its_files() throws Exception {
+  void a_child_stands_on_the_files_of_its_parent() throws Exception {
     LayerFiles other = new LayerFiles(Files.createDirectory(directory.resolve("other")));
-    assertThat(other.hasFoundationOf(files.layers())).isFalse();
-    other.takeFoundation(files.layers());
-    assertThat(other.hasFoundationOf(files.layers())).isTrue();
-    Files.delete(other.disk(0));
-    Files.writeString(other.disk(0), "disk");
-    assertThat(other.hasFoundationOf(files.layers())).isFalse();
-  }
-
-  @Test
-  void machines_wait_on_what_was_started_last() throws Exception {
-    Foundations foundations = new Foundations(directory.resolve("foundations"));
-    VmDirectory waiting = VmDirectory.create(directory, MicroVmId.random());
-    assertThat(foundations.layFor(SHAPE, waiting)).isFalse();
-    foundations.learn(SHAPE, files.layers());
-    assertThat(foundations.layFor(SHAPE, waiting)).isTrue();
-    assertThat(waiting.layers().hasFoundationOf(files.layers())).isTrue();
-    assertThat(waiting.cloneDisk(QemuArguments.OPEN_DISK)).isNotEmptyFile();
-    assertThat(foundations.layFor(new MachineShape(1, 256, 256), waiting)).isFalse();
-  }
-
-  @Test
-  void a_disk_that_is_overwritten_stays_the_file_that_a_monitor_has_open() throws Exception {
-    Path disk = Files.writeString(directory.resolve("disk-0"), "an empty disk of some length");
-    Path other = Files.writeString(directory.resolve("other"), "another disk");
-    Path open = Files.createLink(directory.resolve("open"), disk);
-    LayerFiles.overwrite(disk, other);
-    assertThat(open).hasContent("another disk");
-  }
-
-  @Test
-  void a_disk_that_a_monitor_replaced_by_a_link_is_not_overwritten() throws Exception {
-    Path outside = Files.writeString(directory.resolve("outside"), "the host's");
-    Path disk = Files.createSymbolicLink(directory.resolve("disk-0"), outside);
-    assertThatThrownBy(() -> LayerFiles.overwrite(disk, base)).isInstanceOf(IOException.class);
-    assertThat(outside).hasContent("the host's");
+    files.layers().shareRestWith(other);
+    files.layers().shareRestWith(other);
+    assertThat(Files.isSameFile(other.disk(0), files.layers().disk(0))).isTrue();
+    assertThat(Files.isSameFile(other.memoryMap(), files.layers().memoryMap())).isTrue();
   }
 
   @Test

@@ -21,12 +21,14 @@ class VmDirectoryTest {
 
   @BeforeEach
   void create() throws Exception {
-    directory = VmDirectory.create(parent, MicroVmId.random());
+    directory = new VmDirectory(parent.resolve(MicroVmId.random().value()));
+    directory.create();
   }
 
   @Test
   void nobody_but_the_server_may_look_into_it() throws Exception {
-    for (Path path : new Path[] {directory.path(), directory.work(), directory.jailRoot()}) {
+    for (Path path :
+        new Path[] {directory.path(), directory.jailRoot(), directory.layers().directory()}) {
       assertThat(Files.getPosixFilePermissions(path))
           .isEqualTo(PosixFilePermissions.fromString("rwx------"));
     }
@@ -34,31 +36,25 @@ class VmDirectoryTest {
 
   @Test
   void one_id_has_one_directory() {
-    MicroVmId id = new MicroVmId(directory.path().getFileName().toString());
-    assertThatThrownBy(() -> VmDirectory.create(parent, id))
-        .isInstanceOf(FileAlreadyExistsException.class);
+    assertThatThrownBy(() -> directory.create()).isInstanceOf(FileAlreadyExistsException.class);
   }
 
   @Test
-  void only_its_working_files_are_given_to_the_monitors_user() throws Exception {
-    Files.writeString(directory.memory(), "m");
-    Files.writeString(directory.journal(), "{}");
-    directory.giveWorkTo(USER);
-    assertThat(Files.getAttribute(directory.work(), "unix:uid")).isEqualTo(USER);
-    assertThat(Files.getAttribute(directory.memory(), "unix:uid")).isEqualTo(USER);
-    assertThat(Files.getPosixFilePermissions(directory.memory()))
+  void a_file_is_given_to_the_monitors_user_and_nobody_else() throws Exception {
+    Files.writeString(directory.bootMemory(), "m");
+    VmDirectory.giveToMonitor(directory.bootMemory(), USER);
+    assertThat(Files.getAttribute(directory.bootMemory(), "unix:uid")).isEqualTo(USER);
+    assertThat(Files.getPosixFilePermissions(directory.bootMemory()))
         .isEqualTo(PosixFilePermissions.fromString("rw-------"));
-    for (Path path : new Path[] {directory.path(), directory.journal(), directory.jailRoot()}) {
-      assertThat(Files.getAttribute(path, "unix:uid")).isEqualTo(0);
-    }
+    assertThat(Files.getAttribute(directory.path(), "unix:uid")).isEqualTo(0);
   }
 
   @Test
-  void deleting_it_follows_no_link_that_a_monitor_has_left() throws Exception {
+  void deleting_it_follows_no_link() throws Exception {
     Path outside = Files.createDirectory(parent.resolve("outside"));
     Files.writeString(outside.resolve("file"), "stays");
-    Files.createSymbolicLink(directory.work().resolve("link"), outside);
-    Files.createDirectories(directory.work().resolve("a/b/c"));
+    Files.createSymbolicLink(directory.path().resolve("link"), outside);
+    Files.createDirectories(directory.path().resolve("a/b/c"));
     directory.delete();
     assertThat(directory.path()).doesNotExist();
     assertThat(outside.resolve("file")).hasContent("stays");
