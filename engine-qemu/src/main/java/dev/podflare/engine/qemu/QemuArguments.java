@@ -63,7 +63,7 @@ final class QemuArguments {
             "-initrd",
             INITRAMFS,
             "-append",
-            image.commandLine() + " console=ttyS0 panic=-1"));
+            image.commandLine() + " console=ttyS0 panic=-1" + qemu.accelerator().kernelOptions()));
     words.addAll(devices());
     return words;
   }

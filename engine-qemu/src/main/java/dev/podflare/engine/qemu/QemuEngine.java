@@ -66,7 +66,7 @@ public final class QemuEngine implements Engine {
   /**
    * Changes whenever the machine in {@link QemuArguments} does, as old snapshots don't fit then.
    */
-  private static final int MACHINE_REVISION = 5;
+  private static final int MACHINE_REVISION = 6;
 
   /**
    * A Unix socket's path has room for 107 bytes: unix(7). What we add to the directory needs 40.

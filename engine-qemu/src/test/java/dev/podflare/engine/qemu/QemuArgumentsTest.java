@@ -90,6 +90,15 @@ class QemuArgumentsTest {
   }
 
   @Property
+  void programs_lie_at_the_same_addresses_only_where_they_are_translated(
+      @ForAll Isolation isolation) {
+    QemuArguments machine = arguments(isolation, new MachineShape(1, 512, 256));
+    List<String> words = machine.boot(IMAGE);
+    String line = words.get(words.indexOf("-append") + 1);
+    assertThat(line.contains(" norandmaps")).isEqualTo(isolation == Isolation.EMULATED);
+  }
+
+  @Property
   void the_base_is_read_only_in_all(@ForAll Isolation isolation) {
     QemuArguments machine = arguments(isolation, new MachineShape(1, 512, 256));
     for (List<String> words : List.of(machine.boot(IMAGE), machine.blank())) {
