@@ -131,13 +131,14 @@ class Bench:
         """Waits until the machines are there that become the children of the next fork."""
         self._wait_for(
             "machines are prepared",
-            lambda now: now.get("prepared_ready", 0) >= now.get("prepared_target", 0),
+            lambda now: now.get("prepared_ready", 0) >= now.get("prepared_target", 0)
+            and now.get("rehearsals", 0) == 0,
         )
 
     def quiet(self) -> None:
         """Lets the server prepare all that it keeps prepared, so that it is not measured too."""
-        self.wait_for_pool()
         self.wait_until_prepared()
+        self.wait_for_pool()
 
     @contextlib.contextmanager
     def sandbox(self) -> Iterator[Sandbox]:
@@ -160,6 +161,7 @@ class Bench:
 
     def create(self) -> Iterator[Row]:
         wire = self.wire()
+        self.quiet()
         raw, first_answer = [], []
         for _ in range(self.sizes.creates):
             self.wait_for_pool()

@@ -100,9 +100,21 @@ public interface Engine extends AutoCloseable {
   /**
    * Starts a microVM of which others are {@linkplain #fork forked}, for owners that have nothing to
    * do with each other. It runs, without a network, when this call returns; whoever has it may warm
-   * it, with code that all copies may trust, and pauses it then.
+   * it, with code that all copies may trust, and pauses or {@linkplain #settle settles} it then.
+   *
+   * @param waitedFor whether somebody waits for it; else it has, until it is settled, only what
+   *     others leave of the processors
    */
-  MicroVm startZygote(Snapshot snapshot) throws EngineException;
+  MicroVm startZygote(Snapshot snapshot, boolean waitedFor) throws EngineException;
+
+  /**
+   * Pauses a zygote for good, and makes forks of it as cheap as they can be. Takes part of a
+   * second, and room on the disk for what it has written of its memory.
+   *
+   * @throws EngineException {@link EngineException.Kind#NO_ROOM} if there is none; it is paused
+   *     then, and can be forked
+   */
+  void settle(MicroVm zygote) throws EngineException;
 
   /**
    * Takes over microVMs that an earlier, dead process of this engine left running. They run when

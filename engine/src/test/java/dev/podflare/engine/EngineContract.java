@@ -262,7 +262,7 @@ public abstract class EngineContract {
 
   @Test
   void machines_are_forked_from_a_zygote_that_stands_still() throws Exception {
-    try (MicroVm zygote = engine.startZygote(snapshot);
+    try (MicroVm zygote = engine.startZygote(snapshot, true);
         AgentProbe agent = AgentProbe.on(zygote)) {
       agent.ping();
       zygote.pause();

@@ -119,6 +119,31 @@ public final class ControlGroup implements AutoCloseable {
   }
 
   /**
+   * Makes the next {@link #add} quick. The kernel lets no process begin or end while one is moved;
+   * to take that lock costs it a grace period, 10 ms and more, if nobody has done so for a while.
+   * This takes and releases it, by moving this process to where it is, and may be called while
+   * other things are prepared.
+   */
+  public static void expectMoves() {
+    try {
+      for (String line : Files.readAllLines(Path.of("/proc/self/cgroup"))) {
+        String[] fields = line.split(":", 3);
+        boolean version2 = fields[1].isEmpty();
+        if (version2 || fields[1].equals("memory")) {
+          Path procs =
+              ROOT.resolve(version2 ? "" : fields[1])
+                  .resolve(fields[2].substring(1))
+                  .resolve("cgroup.procs");
+          Files.writeString(procs, Long.toString(ProcessHandle.current().pid()));
+          return;
+        }
+      }
+    } catch (IOException e) {
+      LOG.log(System.Logger.Level.DEBUG, "processes are moved to their groups unprepared", e);
+    }
+  }
+
+  /**
    * The memory in bytes that processes of the group hold now and that is of no file, pages that
    * they share with processes outside only if it was they who were the first to touch them.
    *

@@ -1,7 +1,6 @@
 package dev.podflare.host;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assumptions.assumeThat;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -54,52 +53,23 @@ class PrecedenceTest {
   }
 
   @Test
-  void the_main_and_the_named_threads_go_first_and_only_until_it_ends() throws Exception {
-    boolean allowed = Precedence.first(process.pid(), "chosen"::equals);
+  void all_threads_go_last_and_only_until_it_ends() throws Exception {
+    Precedence.last(process.pid());
 
-    String policy = allowed ? " 1" : " 0";
-    assertThat(field(POLICY)).isEqualTo(List.of("chosen" + policy, "main" + policy, "other 0"));
+    assertThat(field(POLICY)).isEqualTo(List.of("chosen 5", "main 5", "other 5"));
 
-    Precedence.none(process.pid());
-
-    assertThat(field(POLICY)).isEqualTo(List.of("chosen 0", "main 0", "other 0"));
-    assertThat(field(NICE)).isEqualTo(List.of("chosen 5", "main 5", "other 5"));
-  }
-
-  @Test
-  void the_named_threads_go_last_and_only_until_it_ends() throws Exception {
-    assertThat(Precedence.last(process.pid(), "chosen"::equals)).isTrue();
-
-    assertThat(field(POLICY)).isEqualTo(List.of("chosen 5", "main 0", "other 0"));
-
-    Precedence.none(process.pid());
+    Precedence.usual(process.pid());
 
     assertThat(field(POLICY)).isEqualTo(List.of("chosen 0", "main 0", "other 0"));
     assertThat(field(NICE)).isEqualTo(List.of("chosen 5", "main 5", "other 5"));
-  }
-
-  @Test
-  void its_session_goes_last_with_them() throws Exception {
-    // Some kernels do not group by session, and then there is nothing to set.
-    assumeThat(session()).exists();
-    assertThat(Precedence.last(process.pid(), "chosen"::equals)).isTrue();
-    assertThat(session()).content().endsWith("nice 19\n");
-
-    Precedence.none(process.pid());
-
-    assertThat(session()).content().endsWith("nice 0\n");
   }
 
   @Test
   void a_process_that_has_ended_needs_no_precedence() throws Exception {
     stop();
 
-    assertThat(Precedence.first(process.pid(), _ -> false)).isTrue();
-    Precedence.none(process.pid());
-  }
-
-  private Path session() {
-    return Path.of("/proc/" + process.pid() + "/autogroup");
+    Precedence.last(process.pid());
+    Precedence.usual(process.pid());
   }
 
   /** One of each thread's fields, after its name. */

@@ -11,7 +11,9 @@ import java.util.List;
  * @param sandboxes sandboxes that are not closed
  * @param hostMemoryFreeBytes memory of the host that could still be used
  * @param roomFor roughly how many more sandboxes fit
- * @param prepared microVMs that wait to become clones, of whatever a pool, a fork or a resume needs
+ * @param prepared what microVMs need of the host, set up ahead of time
+ * @param rehearsals templates' machines that are being warmed; what is made of them meanwhile
+ *     begins slower
  */
 public record Capacity(
     Isolation isolation,
@@ -20,6 +22,7 @@ public record Capacity(
     long hostMemoryFreeBytes,
     int roomFor,
     Prepared prepared,
+    int rehearsals,
     List<Pool> pools) {
 
   public Capacity {

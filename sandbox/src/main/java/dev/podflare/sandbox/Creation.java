@@ -21,6 +21,9 @@ import java.util.stream.Stream;
  */
 final class Creation {
 
+  /** Emulated, on a host that is very busy, it takes a second; else hundredths. */
+  private static final Duration WAKE_PATIENCE = Duration.ofSeconds(30);
+
   /** A clone is there in a fraction of a second; on a host that is very busy, in many. */
   private static final Duration FIRST_CLONE_PATIENCE = Duration.ofMinutes(3);
 
@@ -130,7 +133,8 @@ final class Creation {
       templates.endMostZygotes();
     }
     room.require(1);
-    Machine machine = machineFor(template, shape);
+    // One that has no environment to be given yet is known to its user before it is awake.
+    Machine machine = machineFor(template, shape, request.env().isEmpty());
     boolean handedOver = false;
     try {
       if (!request.env().isEmpty()) {
@@ -138,6 +142,7 @@ final class Creation {
       }
       boolean changes = !request.egress().equals(template.reach());
       boolean opens = changes && request.egress() instanceof Egress.Outside;
+      boolean wakes = !machine.isAwake();
       if (changes && !opens) {
         machine.microVm().allow(request.egress());
       }
@@ -157,7 +162,16 @@ final class Creation {
                   request.metadata(),
                   births.instant()),
               machine,
-              opens ? Optional.of(_ -> allow(machine, request.egress())) : Optional.empty());
+              opens || wakes
+                  ? Optional.of(goingOn -> {
+                    if (wakes) {
+                      machine.takeIdentity(Machine.Origin.SANDBOX, WAKE_PATIENCE, goingOn);
+                    }
+                    if (opens) {
+                      allow(machine, request.egress());
+                    }
+                  })
+                  : Optional.empty());
       handedOver = true;
       return sandbox;
     } finally {
@@ -180,7 +194,10 @@ final class Creation {
     }
   }
 
-  private Machine machineFor(TemplateSource source, MachineShape shape)
+  /**
+   * @param early whether it need not be awake
+   */
+  private Machine machineFor(TemplateSource source, MachineShape shape, boolean early)
       throws EngineException, InterruptedException {
     Optional<Machine> waiting = waiting(source, shape);
     if (waiting.isPresent()) {
@@ -189,7 +206,10 @@ final class Creation {
     Machine made;
     cloning.acquire();
     try {
-      made = templates.cloneOf(source, shape);
+      made =
+          early && source instanceof TemplateSource.BuiltIn(Template template)
+              ? templates.asleepCloneOf(template, shape)
+              : templates.cloneOf(source, shape);
     } finally {
       cloning.release();
     }

@@ -191,7 +191,13 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
     } else {
       open.add(List.of(sandbox));
     }
-    rest.ifPresent(settling -> sandbox.settle(settling, Optional.empty()));
+    rest.ifPresent(settling ->
+        sandbox.settle(
+            goingOn -> {
+              settling.settle(goingOn);
+              open.confirmed(sandbox, machine);
+            },
+            Optional.empty()));
     lifetimes.watch(sandbox);
     return sandbox;
   }
@@ -409,6 +415,7 @@ public final class LocalSandboxes implements Sandboxes, AutoCloseable {
         room.free(),
         room.roomFor(),
         engine.prepared(),
+        zygotes.rehearsals(),
         creation.counters());
   }
 

@@ -86,14 +86,7 @@ final class Machine implements AutoCloseable {
   static Machine cloneOf(
       TemplateSnapshot template, Egress egress, Zygotes zygotes, InstantSource clock)
       throws EngineException, InterruptedException {
-    Machine machine =
-        new Machine(
-            SandboxId.random(),
-            zygotes.fork(template, egress),
-            template.resync(),
-            0,
-            Line.ORIGIN,
-            clock);
+    Machine machine = asleepCloneOf(template, egress, zygotes, clock);
     try {
       machine.takeIdentity(Origin.TEMPLATE, WAKE_PATIENCE, nothingRuns -> {});
       return machine;
@@ -107,11 +100,24 @@ final class Machine implements AutoCloseable {
     }
   }
 
+  /** Starts a clone of a template, which is nobody yet. */
+  static Machine asleepCloneOf(
+      TemplateSnapshot template, Egress egress, Zygotes zygotes, InstantSource clock)
+      throws EngineException, InterruptedException {
+    return new Machine(
+        SandboxId.random(),
+        zygotes.fork(template, egress),
+        template.resync(),
+        0,
+        Line.ORIGIN,
+        clock);
+  }
+
   /** What a machine is a copy of. */
   enum Origin {
     /** Nobody waits for it. It is warmed, since it may wait long for its user. */
     TEMPLATE,
-    /** It has all that its user left in it, network connections included, and is waited for. */
+    /** It is waited for, and may have all that its user left in it, connections included. */
     SANDBOX
   }
 
@@ -248,6 +254,11 @@ final class Machine implements AutoCloseable {
     } catch (ExecutionException ended) {
       throw Refusals.lost(whyEnded());
     }
+  }
+
+  /** Whether it has an identity of its own, or has ended before it had. */
+  boolean isAwake() {
+    return ready.isDone();
   }
 
   /** Those that its guest had when it was copied are there once its {@link #agent()} is. */

@@ -231,6 +231,17 @@ final class Templates {
     };
   }
 
+  /**
+   * Starts a clone of a template that every host has. It has yet to {@linkplain
+   * Machine#takeIdentity take an identity}.
+   */
+  Machine asleepCloneOf(Template template, MachineShape shape)
+      throws EngineException, InterruptedException {
+    Egress reach = new TemplateSource.BuiltIn(template).reach();
+    return from(
+        template, shape, snapshot -> Machine.asleepCloneOf(snapshot, reach, zygotes, clock));
+  }
+
   private Machine cloneOf(TemplateRecord template, Egress egress)
       throws EngineException, InterruptedException {
     files.readLock().lock();

@@ -16,6 +16,7 @@ import java.util.Optional;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -45,6 +46,8 @@ final class Zygotes implements AutoCloseable {
   private final ReentrantLock making = new ReentrantLock();
   private final ExecutorService rehearsals =
       Executors.newSingleThreadExecutor(Thread.ofVirtual().name("rehearsal").factory());
+
+  private final AtomicInteger pending = new AtomicInteger();
 
   /** By the directory of the snapshot; the one that was used last comes last. */
   private final Map<Path, Zygote> zygotes = new LinkedHashMap<>();
@@ -90,7 +93,7 @@ final class Zygotes implements AutoCloseable {
         zygote = known;
         rehearse(template, zygote);
       } else {
-        zygote = new Zygote(make(template, Machine::reachOnce));
+        zygote = new Zygote(make(template, true, this::cold));
       }
       zygotes.put(key, zygote);
       if (zygotes.size() > MOST) {
@@ -107,13 +110,26 @@ final class Zygotes implements AutoCloseable {
     return zygote;
   }
 
+  /** How many are to be rehearsed, or are being so. */
+  int rehearsals() {
+    return pending.get();
+  }
+
   private void rehearse(TemplateSnapshot template, Zygote cold) {
     if (!cold.beginRehearsal()) {
       return;
     }
+    pending.incrementAndGet();
     try {
-      rehearsals.execute(() -> replace(template, cold));
+      rehearsals.execute(() -> {
+        try {
+          replace(template, cold);
+        } finally {
+          pending.decrementAndGet();
+        }
+      });
     } catch (RejectedExecutionException closing) {
+      pending.decrementAndGet();
       LOG.log(System.Logger.Level.DEBUG, "the server stops before a template was warm", closing);
     }
   }
@@ -124,7 +140,7 @@ final class Zygotes implements AutoCloseable {
       return;
     }
     try {
-      Zygote warm = Zygote.warm(make(template, Rehearsal::of));
+      Zygote warm = Zygote.warm(make(template, false, this::warm));
       boolean wanted;
       making.lockInterruptibly();
       try {
@@ -162,12 +178,29 @@ final class Zygotes implements AutoCloseable {
     void of(Machine machine) throws EngineException, GuestException, InterruptedException;
   }
 
-  private Machine make(TemplateSnapshot template, Preparation preparation)
+  private void cold(Machine machine) throws EngineException, GuestException, InterruptedException {
+    machine.reachOnce();
+    machine.microVm().pause();
+  }
+
+  private void warm(Machine machine) throws EngineException, GuestException, InterruptedException {
+    Rehearsal.of(machine);
+    try {
+      engine.settle(machine.microVm());
+    } catch (EngineException e) {
+      if (e.kind() != EngineException.Kind.NO_ROOM) {
+        throw e;
+      }
+      LOG.log(System.Logger.Level.WARNING, "new sandboxes take longer: " + e.getMessage());
+    }
+  }
+
+  private Machine make(TemplateSnapshot template, boolean waitedFor, Preparation preparation)
       throws EngineException, InterruptedException {
     Machine zygote =
         new Machine(
             SandboxId.random(),
-            engine.startZygote(template.snapshot()),
+            engine.startZygote(template.snapshot(), waitedFor),
             template.resync(),
             0,
             Line.ORIGIN,
@@ -175,7 +208,6 @@ final class Zygotes implements AutoCloseable {
     boolean made = false;
     try {
       preparation.of(zygote);
-      zygote.microVm().pause();
       made = true;
       return zygote;
     } catch (GuestException e) {

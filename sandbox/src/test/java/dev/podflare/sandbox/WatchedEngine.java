@@ -77,8 +77,13 @@ final class WatchedEngine implements Engine {
   }
 
   @Override
-  public MicroVm startZygote(Snapshot snapshot) throws EngineException {
-    return engine.startZygote(snapshot);
+  public void settle(MicroVm zygote) throws EngineException {
+    engine.settle(zygote);
+  }
+
+  @Override
+  public MicroVm startZygote(Snapshot snapshot, boolean waitedFor) throws EngineException {
+    return engine.startZygote(snapshot, waitedFor);
   }
 
   @Override

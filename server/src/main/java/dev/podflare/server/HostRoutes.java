@@ -61,6 +61,7 @@ final class HostRoutes {
     json.writeNumberProperty("host_memory_free_bytes", capacity.hostMemoryFreeBytes());
     json.writeNumberProperty("prepared_ready", capacity.prepared().ready());
     json.writeNumberProperty("prepared_target", capacity.prepared().target());
+    json.writeNumberProperty("rehearsals", capacity.rehearsals());
     json.writeNumberProperty("pool_ready", pools.stream().mapToInt(Capacity.Pool::ready).sum());
     json.writeNumberProperty("pool_target", pools.stream().mapToInt(Capacity.Pool::target).sum());
     json.writeNumberProperty("pool_hits", hits);

@@ -280,6 +280,7 @@ class HttpRulesTest {
         .isEqualTo(Isolation.EMULATED.promise());
     assertThat(capacity.required("prepared_ready").intValue()).isEqualTo(4);
     assertThat(capacity.required("prepared_target").intValue()).isEqualTo(5);
+    assertThat(capacity.required("rehearsals").intValue()).isEqualTo(1);
     assertThat(server.get("/metrics").body())
         .contains("podflare_sandboxes 1.0")
         .contains("podflare_sandboxes_created_total 1.0")

@@ -406,6 +406,7 @@ final class SandboxesInMemory implements Sandboxes {
         4L << 30,
         20,
         new Prepared(4, 5),
+        1,
         List.of(new Capacity.Pool("default", 2, 3, 9, 1)));
   }
 

@@ -34,6 +34,9 @@ record Cut(ProcessMemory memory, MemoryMap below) {
   /** As many zero pages in a row are left out of a layer that goes to disk. */
   private static final int ZEROS_WORTH_LEAVING_OUT = 16;
 
+  /** The same where pieces are to be few. */
+  private static final int ZEROS_WORTH_A_PIECE = 256;
+
   /** Beyond these the layers of a machine are made one. */
   private static final int MOST_PIECES = 16_000;
 
@@ -54,8 +57,23 @@ record Cut(ProcessMemory memory, MemoryMap below) {
 
   /** Writes all pages that the guest wrote to a new layer, but for long runs of zeros. */
   Layer into(LayerFiles files, int layer) throws IOException, EngineException {
-    List<Extent> zeros = memory.zeros(written(), ZEROS_WORTH_LEAVING_OUT);
-    List<Extent> rest = Extent.without(zeros, written());
+    return into(files, layer, MOST_EXTENTS, ZEROS_WORTH_LEAVING_OUT);
+  }
+
+  /**
+   * The same in fewer pieces, with what lies between them.
+   *
+   * @param most extents of what was written; zeros may divide some
+   */
+  Layer coarselyInto(LayerFiles files, int layer, int most) throws IOException, EngineException {
+    return into(files, layer, most, ZEROS_WORTH_A_PIECE);
+  }
+
+  private Layer into(LayerFiles files, int layer, int most, int zerosLeftOut)
+      throws IOException, EngineException {
+    List<Extent> written = written(most);
+    List<Extent> zeros = memory.zeros(written, zerosLeftOut);
+    List<Extent> rest = Extent.without(zeros, written);
     Path target = files.memory(layer);
     try (FileChannel file = create(target)) {
       HostDisk.requireRoom(Extent.bytes(rest), target);
@@ -70,9 +88,9 @@ record Cut(ProcessMemory memory, MemoryMap below) {
     return new Layer(content.pieces(), content.map().under(nothing), content.bytes());
   }
 
-  private List<Extent> written() throws IOException {
+  private List<Extent> written(int most) throws IOException {
     List<Extent> extents = memory.written(GAP);
-    for (int gap = 4 * GAP; extents.size() > MOST_EXTENTS; gap *= 4) {
+    for (int gap = 4 * GAP; extents.size() > most; gap *= 4) {
       extents = memory.written(gap);
     }
     return extents;

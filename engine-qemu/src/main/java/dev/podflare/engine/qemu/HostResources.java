@@ -38,6 +38,9 @@ final class HostResources implements AutoCloseable {
   private final @Nullable SandboxNetwork network;
   private final @Nullable ControlGroup group;
 
+  /** Until it has a machine. For one thread at a time. */
+  private @Nullable ChildEndpoints endpoints;
+
   private HostResources(
       VmDirectory directory,
       @Nullable Lease lease,
@@ -73,6 +76,18 @@ final class HostResources implements AutoCloseable {
           "the host's part of a microVM can't be set up: " + e.getMessage(),
           e);
     }
+  }
+
+  /** Makes the ends of its channels, for a machine that will be a fork of another one. */
+  void makeEndpoints() throws IOException {
+    endpoints = ChildEndpoints.make(this);
+  }
+
+  /** Those ends, from now on the caller's. */
+  ChildEndpoints takeEndpoints() throws IOException {
+    ChildEndpoints taken = endpoints == null ? ChildEndpoints.make(this) : endpoints;
+    endpoints = null;
+    return taken;
   }
 
   /** Sets what a machine of this shape may use. */
@@ -193,6 +208,9 @@ final class HostResources implements AutoCloseable {
   @Override
   public void close() throws EngineException {
     List<Exception> failures = new ArrayList<>();
+    if (endpoints != null) {
+      attempt(endpoints::close, failures);
+    }
     if (network != null) {
       attempt(network::close, failures);
     }

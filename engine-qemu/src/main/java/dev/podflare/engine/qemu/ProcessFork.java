@@ -9,7 +9,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.stream.IntStream;
 
 /**
  * Makes live copies of a machine by forking its monitor, threads and all: {@code
@@ -24,7 +32,7 @@ import java.util.List;
  *                        clones ─────────────▶ takes its own
  *   cont ──────────────▶ runs                  descriptors
  *                        (end of the pause)
- *   FORK, n - 1 times ───────────────────────▶ clones ─────────────▶ the same
+ *   FORK, n - 1 times ───────────────────────▶ clones (so does 2) ─▶ the same
  *   moves each into its control group, writes its journal
  *   GO ──────────────────────────────────────▶ takes its user, makes its threads again
  *   cont ────────────────────────────────────▶ runs
@@ -44,6 +52,9 @@ final class ProcessFork {
    */
   record Made(List<QemuMicroVm> children, Duration pause) {}
 
+  /** With fewer children one maker is as quick. */
+  private static final int WORTH_TWO_MAKERS = 4;
+
   private final QemuMicroVm parent;
   private final MachineShape shape;
   private final Qcow2 qcow2;
@@ -56,53 +67,118 @@ final class ProcessFork {
     this.users = users;
   }
 
+  /** What a child has of its own. */
+  private record Place(HostResources host, ChildEndpoints endpoints) {
+    VmDirectory directory() {
+      return host.directory();
+    }
+  }
+
   /**
    * @param hosts what each child holds of the host, prepared and without a process. Those of
    *     children that were made are theirs; if this fails, all are the caller's
    */
   Made into(List<HostResources> hosts) throws EngineException {
     try (Rollback rollback = new Rollback()) {
-      List<ChildEndpoints> endpoints = new ArrayList<>();
+      List<Place> places = new ArrayList<>();
       for (HostResources host : hosts) {
         host.limit(shape);
         parent.directory().layers().shareRestWith(host.directory().layers());
-        endpoints.add(rollback.add(ChildEndpoints.make(host)));
+        places.add(new Place(host, rollback.add(host.takeEndpoints())));
       }
-      List<MonitorControl.Hello> hellos = new ArrayList<>();
-      Duration pause = cloneAll(hosts, endpoints, hellos);
-      List<QemuMicroVm> children = new ArrayList<>();
-      for (int i = 0; i < hosts.size(); i++) {
-        children.add(rollback.add(letGo(hosts.get(i), endpoints.get(i), hellos.get(i))));
+      Queue<QemuMicroVm> made = new ConcurrentLinkedQueue<>();
+      rollback.add(() -> made.forEach(QemuMicroVm::close));
+      Duration pause;
+      Siblings siblings = new Siblings(places, made);
+      try (ExecutorService beside = Blocking.threads()) {
+        pause = cloneParent(places.getFirst());
+        siblings.make(beside);
       }
+      List<QemuMicroVm> all = Blocking.results(siblings.children());
       rollback.commit();
-      return new Made(List.copyOf(children), pause);
+      return new Made(all, pause);
     } catch (IOException | HostException e) {
       throw HostDisk.failure("microVM " + parent.id() + " can't be forked", e);
     }
   }
 
-  private Duration cloneAll(
-      List<HostResources> hosts, List<ChildEndpoints> endpoints, List<MonitorControl.Hello> hellos)
-      throws EngineException, IOException, HostException {
-    Duration pause =
-        parent.hasDisk()
-            ? cloneFirst(hosts.getFirst().directory(), endpoints.getFirst())
-            : cloneBlank(endpoints.getFirst());
-    endpoints.getFirst().release();
-    hellos.add(endpoints.getFirst().control().hello());
-    for (int i = 1; i < hosts.size(); i++) {
-      try (DiskDescriptors disk =
-          diskOfSibling(hosts.getFirst().directory(), hosts.get(i).directory())) {
-        var _ = endpoints.getFirst().control().fork(endpoints.get(i).with(disk));
-      }
-      endpoints.get(i).release();
-      hellos.add(endpoints.get(i).control().hello());
+  /**
+   * The first child, once it is there, and those that are made of it: by itself, and by the second
+   * one, since the kernel copies on each processor. A child that makes others is let go when it has
+   * done so: they are where it is.
+   */
+  private final class Siblings {
+
+    private final List<Place> places;
+    private final Queue<QemuMicroVm> made;
+    private final AtomicReferenceArray<Future<QemuMicroVm>> letGo;
+    private final AtomicInteger next = new AtomicInteger(1);
+
+    Siblings(List<Place> places, Queue<QemuMicroVm> made) {
+      this.places = places;
+      this.made = made;
+      this.letGo = new AtomicReferenceArray<>(places.size());
     }
-    return pause;
+
+    void make(ExecutorService beside) throws EngineException, IOException {
+      MonitorControl.Hello first = hello(places.getFirst());
+      if (places.size() < WORTH_TWO_MAKERS) {
+        makeBy(0, beside);
+      } else {
+        MonitorControl.Hello second = make(0, next.getAndIncrement());
+        Future<Boolean> secondMakes =
+            beside.submit(() -> {
+              makeBy(1, beside);
+              return true;
+            });
+        try {
+          makeBy(0, beside);
+        } finally {
+          var _ = Blocking.result(secondMakes);
+        }
+        letGo(1, second, beside);
+      }
+      letGo(0, first, beside);
+    }
+
+    private void makeBy(int maker, ExecutorService beside) throws EngineException, IOException {
+      for (int i = next.getAndIncrement(); i < places.size(); i = next.getAndIncrement()) {
+        letGo(i, make(maker, i), beside);
+      }
+    }
+
+    private MonitorControl.Hello make(int maker, int index) throws EngineException, IOException {
+      Place of = places.get(maker);
+      Place sibling = places.get(index);
+      try (DiskDescriptors disk = diskOfSibling(of.directory(), sibling.directory())) {
+        var _ = of.endpoints().control().fork(sibling.endpoints().with(disk));
+      }
+      return hello(sibling);
+    }
+
+    private void letGo(int index, MonitorControl.Hello hello, ExecutorService beside) {
+      letGo.set(index, beside.submit(() -> ProcessFork.this.letGo(places.get(index), hello, made)));
+    }
+
+    /** In the order of the places; all of them, if nothing has failed. */
+    List<Future<QemuMicroVm>> children() {
+      return IntStream.range(0, places.size()).mapToObj(letGo::get).toList();
+    }
+  }
+
+  private static MonitorControl.Hello hello(Place of) throws EngineException {
+    of.endpoints().release();
+    return of.endpoints().control().hello();
+  }
+
+  private Duration cloneParent(Place first) throws EngineException, IOException, HostException {
+    return parent.hasDisk()
+        ? cloneInPause(first.directory(), first.endpoints())
+        : cloneBlank(first.endpoints());
   }
 
   /** Of a machine that runs, or could. */
-  private Duration cloneFirst(VmDirectory child, ChildEndpoints endpoints)
+  private Duration cloneInPause(VmDirectory child, ChildEndpoints endpoints)
       throws EngineException, IOException, HostException {
     return parent.whilePaused(
         qcow2.empty(shape),
@@ -122,20 +198,21 @@ final class ProcessFork {
     return Duration.ZERO;
   }
 
-  /** The first child does not run yet, so its disk is still that of the instant. */
-  private DiskDescriptors diskOfSibling(VmDirectory first, VmDirectory sibling) throws IOException {
+  /** A child that does not run yet has a disk that is still that of the instant. */
+  private DiskDescriptors diskOfSibling(VmDirectory of, VmDirectory sibling) throws IOException {
     if (!parent.hasDisk()) {
       return DiskDescriptors.none();
     }
     int number = parent.diskNumber();
-    first.layers().shareRestWith(sibling.layers());
-    Files.copy(first.disk(number), sibling.disk(number));
-    return DiskDescriptors.of(first.disk(number), sibling.disk(number));
+    of.layers().shareRestWith(sibling.layers());
+    Files.copy(of.disk(number), sibling.disk(number));
+    return DiskDescriptors.of(of.disk(number), sibling.disk(number));
   }
 
-  private QemuMicroVm letGo(
-      HostResources host, ChildEndpoints endpoints, MonitorControl.Hello hello)
+  private QemuMicroVm letGo(Place place, MonitorControl.Hello hello, Collection<QemuMicroVm> made)
       throws EngineException, IOException, HostException {
+    HostResources host = place.host();
+    ChildEndpoints endpoints = place.endpoints();
     host.group().add(hello.pid());
     UserOf.Choice choice = users.choose();
     try (Rollback rollback = new Rollback()) {
@@ -146,6 +223,7 @@ final class ProcessFork {
       endpoints.control().go(choice.change());
       QemuMicroVm child =
           QemuMicroVm.forked(parent, host, choice, monitor, endpoints, hello.agentConnected());
+      made.add(child);
       rollback.commit();
       return child;
     }

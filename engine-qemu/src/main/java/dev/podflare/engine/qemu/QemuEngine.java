@@ -74,7 +74,7 @@ public final class QemuEngine implements Engine {
   private static final int LONGEST_DIRECTORY = 107 - 40;
 
   /** As many machines as are often made at once: a fork or two. */
-  private static final int READY_HOSTS = 12;
+  private static final int READY_HOSTS = 24;
 
   /** More networks at once would only make all of them late. */
   private static final int MOST_AT_ONCE = 8;
@@ -337,7 +337,15 @@ public final class QemuEngine implements Engine {
   }
 
   @Override
-  public MicroVm startZygote(Snapshot snapshot) throws EngineException {
+  public MicroVm startZygote(Snapshot snapshot, boolean waitedFor) throws EngineException {
+    QemuMicroVm zygote = startZygote(snapshot);
+    if (!waitedFor) {
+      zygote.goLast();
+    }
+    return zygote;
+  }
+
+  private QemuMicroVm startZygote(Snapshot snapshot) throws EngineException {
     return start(
         snapshot,
         new Egress.Nothing(),
@@ -349,10 +357,17 @@ public final class QemuEngine implements Engine {
         });
   }
 
-  private MicroVm start(Snapshot snapshot, Egress egress, UserOf userOf) throws EngineException {
+  @Override
+  public void settle(MicroVm zygote) throws EngineException {
+    own(zygote).settle();
+  }
+
+  private QemuMicroVm start(Snapshot snapshot, Egress egress, UserOf userOf)
+      throws EngineException {
     SnapshotFiles files = new SnapshotFiles(snapshot.directory());
     QemuMicroVm blank = blanks.of(snapshot.shape());
-    return fork(
+    Fork fork =
+        fork(
             blank,
             egress,
             1,
@@ -363,9 +378,8 @@ public final class QemuEngine implements Engine {
                   .host()
                   .journal(
                       machine.user().id(), machine.shape(), machine.monitor().identity(), true);
-            })
-        .children()
-        .getFirst();
+            });
+    return own(fork.children().getFirst());
   }
 
   @Override
@@ -396,6 +410,7 @@ public final class QemuEngine implements Engine {
     List<QemuMicroVm> children = new CopyOnWriteArrayList<>();
     boolean running = false;
     try {
+      Thread.ofPlatform().daemon().name("cgroup").start(ControlGroup::expectMoves);
       takeHosts(count, egress, taken);
       ProcessFork.Made made =
           Blocking.call(() -> new ProcessFork(parent, qcow2, userOf).into(taken));
@@ -404,9 +419,7 @@ public final class QemuEngine implements Engine {
         track(child);
         rest.of(child);
       }
-      for (QemuMicroVm child : made.children()) {
-        child.resume();
-      }
+      atOnce("a copy can't be let run", count, index -> made.children().get(index).resume());
       running = true;
       return new Fork(List.copyOf(made.children()), made.pause());
     } catch (EngineException e) {
@@ -439,7 +452,14 @@ public final class QemuEngine implements Engine {
   private HostResources prepareHost() throws EngineException {
     MicroVmId id = MicroVmId.random();
     launching.add(id);
-    return prepareHost(new VmDirectory(machines.resolve(id.value())));
+    HostResources host = prepareHost(new VmDirectory(machines.resolve(id.value())));
+    try {
+      host.makeEndpoints();
+      return host;
+    } catch (IOException e) {
+      giveBack(host);
+      throw HostDisk.failure("the channels of a microVM can't be made", e);
+    }
   }
 
   private HostResources prepareHost(VmDirectory directory) throws EngineException {

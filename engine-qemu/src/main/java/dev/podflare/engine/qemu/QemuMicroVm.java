@@ -9,6 +9,7 @@ import dev.podflare.engine.MicroVmId;
 import dev.podflare.engine.Usage;
 import dev.podflare.host.HostException;
 import dev.podflare.host.Memory;
+import dev.podflare.host.Precedence;
 import dev.podflare.host.ProcessMemory;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
@@ -51,6 +52,10 @@ final class QemuMicroVm implements MicroVm {
 
   private static final System.Logger LOG = System.getLogger(QemuMicroVm.class.getName());
   private static final Duration PATIENCE = Duration.ofSeconds(30);
+
+  /** A fork copies each mapping, in a microsecond or two. */
+  private static final int MOST_PIECES_OF_ZYGOTE = 300;
+
   private static final int MOST_LOG = 2000;
   private static final Qmp.Call STOP = new Qmp.Call("stop", Map.of());
   private static final int NO_DISK = -1;
@@ -323,6 +328,41 @@ final class QemuMicroVm implements MicroVm {
       new Checkpoint(this, into).run(empty, this::cut);
     } catch (IOException e) {
       throw HostDisk.failure("microVM " + id + " can't be frozen", e);
+    } finally {
+      standing.unlock();
+    }
+  }
+
+  /** Lets all others go before it, until it is settled. */
+  void goLast() throws EngineException {
+    try {
+      Precedence.last(monitor.pid());
+    } catch (IOException e) {
+      throw HostDisk.failure("microVM " + id + " can't be made to go last", e);
+    }
+  }
+
+  /**
+   * Stops it for good, and lets what it has written of its memory become a layer. All of its memory
+   * is mapped from files then, which a fork need not go through page by page, nor write to a
+   * snapshot again.
+   */
+  void settle() throws EngineException {
+    standing.lock();
+    try {
+      stop();
+      // Its copies begin with what it has.
+      Precedence.usual(monitor.pid());
+      LayerFiles layers = directory().layers();
+      MemoryMap below = MemoryMap.read(layers.memoryMap());
+      Cut.Layer cut =
+          new Cut(processMemory(), below)
+              .coarselyInto(layers, below.nextLayer(), MOST_PIECES_OF_ZYGOTE);
+      layers.write(cut.map());
+      // Piece by piece what is there already: it may be cut off anywhere.
+      Restore.mapMemory(this, cut.map());
+    } catch (IOException e) {
+      throw HostDisk.failure("microVM " + id + " can't be settled", e);
     } finally {
       standing.unlock();
     }

@@ -38,7 +38,7 @@ final class Restore {
       MemoryMap map = MemoryMap.read(snapshot.layers().memoryMap());
       snapshot.layers().shareWith(layers, map);
       Files.createLink(layers.memoryMap(), snapshot.layers().memoryMap());
-      mapMemory(map, layers);
+      mapMemory(machine, map);
       putDisks(layers);
       loadState();
     } catch (IOException e) {
@@ -47,11 +47,13 @@ final class Restore {
     }
   }
 
-  private void mapMemory(MemoryMap map, LayerFiles layers) throws IOException, EngineException {
+  /** Maps a machine's memory from its layers, in place of what is there. It must stand still. */
+  static void mapMemory(QemuMicroVm machine, MemoryMap map) throws IOException, EngineException {
+    LayerFiles layers = machine.directory().layers();
     Map<Integer, Integer> names = new HashMap<>();
     for (int layer : map.layers()) {
       int name = Offered.memory(names.size());
-      offer(name, layers.memory(layer));
+      offer(machine, name, layers.memory(layer));
       names.put(layer, name);
     }
     machine.control().map(machine.memoryAddress(), map.inOrder(), names);
@@ -67,10 +69,10 @@ final class Restore {
     List<Integer> names = new ArrayList<>();
     for (int layer : layers.disks()) {
       int name = Offered.diskLayer(names.size());
-      offer(name, layers.disk(layer));
+      offer(machine, name, layers.disk(layer));
       names.add(name);
     }
-    offer(Offered.ROOTFS, layers.rootfs());
+    offer(machine, Offered.ROOTFS, layers.rootfs());
     DiskCut.offer(machine.control(), disk, 0);
     var _ =
         machine
@@ -103,7 +105,8 @@ final class Restore {
     machine.awaitState();
   }
 
-  private void offer(int name, Path file) throws IOException, EngineException {
+  private static void offer(QemuMicroVm machine, int name, Path file)
+      throws IOException, EngineException {
     try (Descriptor readOnly = Descriptor.open(file, Access.READ)) {
       machine.control().offer(name, readOnly);
     }
