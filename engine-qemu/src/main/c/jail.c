@@ -21,7 +21,6 @@
  *   --file-size N    limit of any file that it writes, its log above all, in bytes
  *   --log PATH       where the program's standard output and error go
  *   --preload PATH   LD_PRELOAD of the program, a path inside of the jail
- *   --env NAME=VALUE one variable of the program's otherwise empty environment; may be given several times
  *
  * It says "ready\n" on its standard output just before it becomes the program: by then the sockets exist,
  * so whoever reads that line can connect without polling. Any failure is one line on standard error and
@@ -523,7 +522,6 @@ int main(int argc, char **argv)
         else if (strcmp(option, "--file-size") == 0) file_size = number(value);
         else if (strcmp(option, "--log") == 0) log = value;
         else if (strcmp(option, "--preload") == 0) preload = value;
-        else if (strcmp(option, "--env") == 0) add(&environment, value);
         else {
             errno = EINVAL;
             fail("unknown option %s", option);

@@ -47,18 +47,12 @@ public final class Descriptor implements AutoCloseable {
   private static final long O_NONBLOCK = 0x800;
   private static final long O_NOFOLLOW = 0x20000;
   private static final long O_CLOEXEC = 0x80000;
-  private static final long O_DIRECTORY = 0x10000;
   private static final long O_PATH = 0x200000;
 
-  private static final long RESOLVE_NO_MAGICLINKS = 2;
-  private static final long RESOLVE_NO_SYMLINKS = 4;
-  private static final long RESOLVE_BENEATH = 8;
-
-  /** {@code AT_FDCWD} of {@code <fcntl.h>}: for paths that are no descriptor's. */
-  private static final long NOWHERE = -100;
+  /** Of {@code <fcntl.h>}: for paths that are no descriptor's. */
+  private static final long AT_FDCWD = -100;
 
   private static final long OWNER_ONLY = 0600;
-  private static final int F_SETFL = 4;
 
   private final int number;
   private final AtomicBoolean closed = new AtomicBoolean();
@@ -77,74 +71,35 @@ public final class Descriptor implements AutoCloseable {
    * @throws IOException if it can't be opened, which includes that it is a symbolic link
    */
   public static Descriptor open(Path file, Access access) throws IOException {
-    return openAt(NOWHERE, file.toString(), file, access.flags | O_NOFOLLOW, 0);
+    return open(file, access.flags);
   }
 
   /** As {@link #open}; reads and writes that would have to wait fail. */
   static Descriptor openNonBlocking(Path file, Access access) throws IOException {
-    return openAt(NOWHERE, file.toString(), file, access.flags | O_NOFOLLOW | O_NONBLOCK, 0);
-  }
-
-  /**
-   * Opens a regular file in a directory to which a stranger may write: nothing that lies outside of
-   * the directory, nothing by way of any symbolic link, and no pipe or device.
-   *
-   * @param directory a directory of the server; the path to it is trusted
-   * @param relative the file's path from there
-   * @throws NoSuchFileException if it does not exist
-   * @throws FileAlreadyExistsException if it exists and must not
-   * @throws IOException if it can't be opened, leads elsewhere, or is no regular file
-   */
-  public static Descriptor openBeneath(Path directory, String relative, Access access)
-      throws IOException {
-    Path shown = directory.resolve(relative);
-    try (Descriptor root =
-        openAt(NOWHERE, directory.toString(), directory, O_PATH | O_DIRECTORY, 0)) {
-      // Else who has put a pipe there could keep this thread waiting for the pipe's other end.
-      Descriptor found =
-          openAt(
-              root.number,
-              relative,
-              shown,
-              access.flags | O_NOFOLLOW | O_NONBLOCK,
-              RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
-      try {
-        if (!FileStatus.of(found.number).isRegular()) {
-          throw new FileSystemException(shown.toString(), null, "is no regular file");
-        }
-        SystemCall.FCNTL.call(found.number, F_SETFL, access.flags & O_APPEND);
-        return found;
-      } catch (IOException | RuntimeException e) {
-        found.close();
-        throw e;
-      }
-    }
+    return open(file, access.flags | O_NONBLOCK);
   }
 
   /**
    * An entry of a directory, to reach it under its name in /proc; whatever it is, nothing opens.
    */
   static Descriptor locate(Path entry) throws IOException {
-    return openAt(NOWHERE, entry.toString(), entry, O_PATH | O_NOFOLLOW, 0);
+    return open(entry, O_PATH);
   }
 
-  private static Descriptor openAt(
-      long directory, String path, Path shown, long flags, long resolve) throws IOException {
+  private static Descriptor open(Path file, long flags) throws IOException {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment how = arena.allocate(ValueLayout.JAVA_LONG, 3);
-      how.setAtIndex(ValueLayout.JAVA_LONG, 0, flags | O_CLOEXEC);
+      how.setAtIndex(ValueLayout.JAVA_LONG, 0, flags | O_NOFOLLOW | O_CLOEXEC);
       how.setAtIndex(ValueLayout.JAVA_LONG, 1, (flags & O_CREAT) == 0 ? 0 : OWNER_ONLY);
-      how.setAtIndex(ValueLayout.JAVA_LONG, 2, resolve);
-      MemorySegment name = arena.allocateFrom(path);
+      MemorySegment name = arena.allocateFrom(file.toString());
       return new Descriptor(
-          SystemCall.OPENAT2.call(directory, name.address(), how.address(), how.byteSize()));
+          SystemCall.OPENAT2.call(AT_FDCWD, name.address(), how.address(), how.byteSize()));
     } catch (SystemCallException e) {
       throw switch (e.errno()) {
-        case Errno.ENOENT -> new NoSuchFileException(shown.toString());
-        case Errno.EEXIST -> new FileAlreadyExistsException(shown.toString());
-        case Errno.ELOOP -> failure(shown, "there is a symbolic link, which is not followed", e);
-        case Errno.EXDEV -> failure(shown, "the path leads out of its directory", e);
-        default -> failure(shown, Errno.text(e.errno()), e);
+        case Errno.ENOENT -> new NoSuchFileException(file.toString());
+        case Errno.EEXIST -> new FileAlreadyExistsException(file.toString());
+        case Errno.ELOOP -> failure(file, "there is a symbolic link, which is not followed", e);
+        default -> failure(file, Errno.text(e.errno()), e);
       };
     }
   }

@@ -6,28 +6,19 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /** What statx(2) says about the file behind a descriptor. */
-record FileStatus(int mode, long size) {
+record FileStatus(long size) {
 
   private static final int AT_EMPTY_PATH = 0x1000;
   private static final int BASIC = 0x7ff;
   private static final int BYTES = 256;
-  private static final long MODE = 28;
   private static final long SIZE = 40;
-  private static final int TYPE_MASK = 0170000;
-  private static final int REGULAR = 0100000;
 
   static FileStatus of(int descriptor) throws IOException {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment status = arena.allocate(BYTES, Long.BYTES);
       MemorySegment noName = arena.allocateFrom("");
       SystemCall.STATX.call(descriptor, noName.address(), AT_EMPTY_PATH, BASIC, status.address());
-      return new FileStatus(
-          status.get(ValueLayout.JAVA_SHORT, MODE) & 0xffff,
-          status.get(ValueLayout.JAVA_LONG, SIZE));
+      return new FileStatus(status.get(ValueLayout.JAVA_LONG, SIZE));
     }
-  }
-
-  boolean isRegular() {
-    return (mode & TYPE_MASK) == REGULAR;
   }
 }

@@ -35,7 +35,6 @@ enum SystemCall {
   LISTEN(50),
   SOCKETPAIR(53),
   SETSOCKOPT(54),
-  FCNTL(72),
   FTRUNCATE(77),
   FCHMOD(91),
   MOUNT(165),

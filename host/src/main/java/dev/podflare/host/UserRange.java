@@ -8,7 +8,6 @@ import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.TreeSet;
 
 /**
  * A block of user ids that no other server of this host uses, outside of the ranges that
@@ -67,27 +66,6 @@ public record UserRange(int block) {
       return free;
     } catch (IOException e) {
       throw new HostException("users can't be kept in " + DIRECTORY, e);
-    }
-  }
-
-  /**
-   * Has one more directory hold the block. Does nothing if it holds it.
-   *
-   * @param holder an existing directory
-   * @throws HostException if nobody holds the block any more: it may be another server's soon
-   */
-  public void addHolder(Path holder) throws HostException {
-    String name = name(holder);
-    try (var _ = HostLock.acquire()) {
-      TreeSet<String> holders = new TreeSet<>(holders());
-      if (holders.isEmpty()) {
-        throw new HostException("the users from " + first() + " on are held by nobody any more");
-      }
-      if (holders.add(name)) {
-        write(holders);
-      }
-    } catch (IOException e) {
-      throw new HostException("the users from " + first() + " on can't be held", e);
     }
   }
 

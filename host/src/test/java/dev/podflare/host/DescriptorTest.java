@@ -17,14 +17,12 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 class DescriptorTest {
 
   private static final int CLOSE_ON_EXEC = 02000000;
   private static final int APPEND = 02000;
-  private static final int NON_BLOCKING = 04000;
 
   @TempDir private Path directory;
 
@@ -130,70 +128,6 @@ class DescriptorTest {
     assertThatThrownBy(() -> Descriptor.open(directory, Descriptor.Access.WRITE))
         .isInstanceOf(FileSystemException.class)
         .hasMessage(directory + ": Is a directory");
-  }
-
-  // ---- in a directory that a stranger writes to ----
-
-  private Path strangers() throws IOException {
-    return Files.createDirectories(directory.resolve("strangers/inner")).getParent();
-  }
-
-  @Test
-  void a_regular_file_beneath_is_opened() throws Exception {
-    Path strangers = strangers();
-    Files.writeString(strangers.resolve("inner/file"), "content");
-    try (Descriptor found =
-        Descriptor.openBeneath(strangers, "inner/file", Descriptor.Access.READ)) {
-      assertThat(Files.readString(found.path())).isEqualTo("content");
-      assertThat(flags(found) & NON_BLOCKING).isZero();
-    }
-    try (Descriptor made = Descriptor.openBeneath(strangers, "new", Descriptor.Access.CREATE)) {
-      write(made, "made");
-    }
-    assertThat(strangers.resolve("new")).hasContent("made");
-  }
-
-  @Test
-  void nothing_leads_out_of_the_directory() throws Exception {
-    Path secret = file("secret", "of the host");
-    Path strangers = strangers();
-    Files.createSymbolicLink(strangers.resolve("link"), secret);
-    Files.createSymbolicLink(strangers.resolve("up"), Path.of(".."));
-    Files.createSymbolicLink(strangers.resolve("self"), Path.of("/proc/self"));
-    Files.createSymbolicLink(strangers.resolve("near"), Path.of("inner"));
-    Files.writeString(strangers.resolve("inner/file"), "content");
-    for (String path :
-        new String[] {
-          "link",
-          "up/secret",
-          "../secret",
-          "inner/../../secret",
-          secret.toString(),
-          "self/fd/0",
-          "near/file"
-        }) {
-      for (Descriptor.Access access : Descriptor.Access.values()) {
-        assertThatThrownBy(() -> Descriptor.openBeneath(strangers, path, access).close())
-            .as("%s for %s", path, access)
-            .isInstanceOf(FileSystemException.class);
-      }
-    }
-    assertThat(secret).hasContent("of the host");
-  }
-
-  @Test
-  @Timeout(20)
-  void a_pipe_that_a_stranger_put_there_keeps_nobody_waiting() throws Exception {
-    Path strangers = strangers();
-    Command.of("mkfifo", strangers.resolve("pipe").toString()).run();
-    for (Descriptor.Access access : Descriptor.Access.values()) {
-      assertThatThrownBy(() -> Descriptor.openBeneath(strangers, "pipe", access).close())
-          .isInstanceOf(FileSystemException.class);
-    }
-    assertThatThrownBy(
-            () -> Descriptor.openBeneath(strangers, "inner", Descriptor.Access.READ).close())
-        .isInstanceOf(FileSystemException.class)
-        .hasMessageEndingWith("is no regular file");
   }
 
   // ---- copies ----

@@ -75,35 +75,6 @@ class UserRangeTest {
   }
 
   @Test
-  void a_block_is_held_until_its_last_holder_gives_it_back() throws Exception {
-    Path first = holder("first");
-    Path second = holder("second");
-    UserRange range = take(first);
-    range.addHolder(second);
-    range.addHolder(second);
-    assertThat(lines(range)).containsExactlyInAnyOrder(first.toString(), second.toString());
-    range.release(first);
-    assertThat(lines(range)).containsExactly(second.toString());
-    assertThat(take(second)).isEqualTo(range);
-    range.release(second);
-    range.release(second);
-    assertThat(lines(range)).doesNotContain(second.toString());
-  }
-
-  @Test
-  void a_block_is_held_as_long_as_one_of_its_holders_exists() throws Exception {
-    Path server = holder("server");
-    Path machine = holder("machine");
-    UserRange range = take(server);
-    range.addHolder(machine);
-    Files.delete(server);
-    assertThat(take(holder("other"))).isNotEqualTo(range);
-    assertThat(take(machine)).isEqualTo(range);
-    range.release(machine);
-    assertThat(lines(range)).doesNotContain(server.toString());
-  }
-
-  @Test
   void a_block_whose_holders_are_gone_is_taken_over() throws Exception {
     Path gone = holder("gone");
     UserRange left = take(gone);
@@ -116,25 +87,15 @@ class UserRangeTest {
   }
 
   @Test
-  void a_block_that_nobody_holds_gets_no_further_holder() throws Exception {
-    Path gone = holder("gone");
-    UserRange range = take(gone);
-    Files.delete(gone);
-    assertThatThrownBy(() -> range.addHolder(holder("late")))
-        .isInstanceOf(HostException.class)
-        .hasMessageContaining("held by nobody");
-  }
-
-  @Test
   void what_a_process_left_that_was_killed_while_it_wrote_harms_nobody() throws Exception {
     Path holder = holder("holder");
     UserRange range = take(holder);
     Path aside = file(range).resolveSibling("new");
     Files.writeString(aside, "/half/of/a/na");
     assertThat(take(holder)).isEqualTo(range);
-    range.addHolder(holder("second"));
-    assertThat(lines(range)).hasSize(2).contains(holder.toString());
-    assertThat(aside).doesNotExist();
+    assertThat(lines(range)).containsExactly(holder.toString());
+    range.release(holder);
+    assertThat(lines(range)).doesNotContain(holder.toString());
   }
 
   @Test

@@ -93,10 +93,6 @@ record Jail(Path executable, List<String> options) {
     return with("--preload", library);
   }
 
-  Jail withVariable(String name, String value) {
-    return with("--env", name + "=" + value);
-  }
-
   /**
    * Starts the program and returns when its sockets listen.
    *
