@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from rig import host
 from rig.case import Case
 
 
@@ -100,6 +101,28 @@ class IsolationTest(Case):
             *self.server.keys,
         ):
             self.assertNotIn(own, said)
+
+    def test_a_monitor_can_write_to_no_path_and_has_no_right_left(self) -> None:
+        sandbox = self.new_sandbox()
+        self.rest.exec(sandbox, "1")
+        for one in (sandbox, *self.fork(sandbox, 2)):
+            process = Path("/proc", str(host.machine_of(self.server.data_dir, one).pid))
+            mounts = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
+            # A node of a device is no file; it is the way to KVM where that is used.
+            writable = [
+                mount
+                for mount in mounts
+                if "ro" not in mount[5].split(",") and mount[4] != "/dev/kvm"
+            ]
+            self.assertEqual(writable, [])
+            said = dict(
+                line.split(":\t", 1) for line in (process / "status").read_text().splitlines()
+            )
+            self.assertNotIn("0", said["Uid"].split() + said["Gid"].split())
+            self.assertEqual(said["Groups"].strip(), "")
+            for rights in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+                self.assertEqual(int(said[rights], 16), 0, rights)
+            self.assertEqual((said["NoNewPrivs"], said["Seccomp"]), ("1", "2"))
 
     def test_a_busy_sandbox_does_not_stop_another(self) -> None:
         one, other = self.pair()

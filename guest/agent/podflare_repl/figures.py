@@ -94,6 +94,6 @@ def bundle_of(figure: Any) -> dict[str, str]:
 
 def _trimmed(figure: Any) -> BytesIO | None:
     """By our own backend; None if the figure is of another one."""
-    trim = getattr(figure.canvas, "trimmed_png", None)
+    trim = getattr(getattr(figure, "canvas", None), "trimmed_png", None)
     picture = None if trim is None else trim()
     return None if picture is None else BytesIO(picture)
