@@ -94,8 +94,11 @@ class Case(unittest.TestCase):
         """Until as many machines wait as shall: until then the server starts some by itself."""
 
         def full() -> bool:
-            pools = self.rest.call("GET", "/v1/capacity").json["pools"]
-            return all(pool["ready"] >= pool["target"] for pool in pools)
+            capacity = self.rest.call("GET", "/v1/capacity").json
+            # A rehearsal that is done has the pools filled anew.
+            return capacity["rehearsals"] == 0 and all(
+                pool["ready"] >= pool["target"] for pool in capacity["pools"]
+            )
 
         eventually("the pools are full", full, 180, every=0.2)
 

@@ -249,18 +249,13 @@ def leases_of(data_dir: Path) -> list[str]:
     return held
 
 
-#: One file of a fixed size, which a fork takes and the server makes anew soon after.
-SPARE_LAYER = "spare-layer"
-
-
 def bytes_of(data_dir: Path) -> int:
     """What a data directory occupies, without the disks of guests: those grow by what guests write
-    to them, and shall; nor the layer that waits for the next fork. Machines share what they stand
-    on, so a file has many names."""
+    to them, and shall. Machines share what they stand on, so a file has many names."""
     found = {}
     for folder, _, names in os.walk(data_dir):
         for name in names:
-            if not name.endswith(".qcow2") and name != SPARE_LAYER:
+            if not name.endswith(".qcow2"):
                 with contextlib.suppress(FileNotFoundError):
                     status = os.lstat(os.path.join(folder, name))
                     found[status.st_ino] = status.st_blocks * 512

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 
-from rig import host, suite
+from rig import suite
 from rig.case import Case, slow
 from rig.deadline import DeadlineExceeded, eventually
 from rig.host import Footprint
@@ -83,8 +83,6 @@ class LeakTest(Case):
         found = {}
         for folder, _, names in os.walk(self.server.data_dir):
             for name in names:
-                if name == host.SPARE_LAYER:
-                    continue
                 with contextlib.suppress(FileNotFoundError):
                     is_now = os.lstat(os.path.join(folder, name))
                     found[is_now.st_ino] = is_now.st_blocks * 512
