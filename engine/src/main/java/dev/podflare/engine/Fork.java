@@ -4,14 +4,19 @@ import java.time.Duration;
 import java.util.List;
 
 /**
- * Live copies of a microVM.
+ * Live copies of a microVM, all of one instant.
  *
  * @param children the copies, which run
- * @param pause how long the parent stood still
+ * @param pause how long the parent stood still; zero if it was paused anyway
+ * @param cutNanos that instant, by {@link System#nanoTime}
+ * @param runningSinceNanos when each copy was let run, in their order: the clock of its guest
+ *     stands still from the instant until then
  */
-public record Fork(List<MicroVm> children, Duration pause) {
+public record Fork(
+    List<MicroVm> children, Duration pause, long cutNanos, List<Long> runningSinceNanos) {
 
   public Fork {
     children = List.copyOf(children);
+    runningSinceNanos = List.copyOf(runningSinceNanos);
   }
 }

@@ -2,7 +2,6 @@ package dev.podflare.sandbox;
 
 import dev.podflare.engine.Engine;
 import dev.podflare.engine.EngineException;
-import dev.podflare.engine.MicroVm;
 import dev.podflare.engine.MicroVmId;
 import java.time.Duration;
 import java.time.Instant;
@@ -100,13 +99,13 @@ final class Forking {
 
   private Fork fork(Sandbox parent, Machine machine, int n, long begun, Optional<Note> note)
       throws EngineException, InterruptedException {
-    Instant before = clock.instant();
     dev.podflare.engine.Fork forked =
         engine.fork(machine.microVm(), parent.sandboxRecord().egress(), n);
     // Asked after the cut: code that began meanwhile makes us more patient than needed, no more.
     Optional<RunningExec> code = parent.running();
-    Line line = machine.line().with(new Line.Cut(MicroVmId.random().value(), before));
-    List<Machine> machines = machinesOf(forked.children(), machine, line);
+    Instant cut = clock.instant().minusNanos(System.nanoTime() - forked.cutNanos());
+    Line line = machine.line().with(new Line.Cut(MicroVmId.random().value(), cut));
+    List<Machine> machines = machinesOf(forked, machine, line);
     boolean known = false;
     try {
       Instant born = births.instant();
@@ -177,8 +176,8 @@ final class Forking {
     lifetimes.watch(child);
   }
 
-  private List<Machine> machinesOf(List<MicroVm> started, Machine machine, Line line) {
-    int n = started.size();
+  private List<Machine> machinesOf(dev.podflare.engine.Fork forked, Machine machine, Line line) {
+    int n = forked.children().size();
     // Children have one moment of birth, so they are listed by their ids, so these are in the order
     // of the answer.
     List<SandboxId> ids =
@@ -190,11 +189,12 @@ final class Forking {
         .mapToObj(child ->
             new Machine(
                 ids.get(child),
-                started.get(child),
+                forked.children().get(child),
                 machine.resync(),
                 machine.generation() + 1,
                 line,
-                clock))
+                clock,
+                forked.runningSinceNanos().get(child)))
         .toList();
   }
 }

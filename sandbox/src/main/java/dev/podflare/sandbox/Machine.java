@@ -49,7 +49,7 @@ final class Machine implements AutoCloseable {
   private final ResyncToken resync;
   private final int generation;
   private final InstantSource clock;
-  private final long runningSince = System.nanoTime();
+  private final long runningSince;
   private final CompletableFuture<AgentConnection> ready = new CompletableFuture<>();
   private final Terminals terminals;
   private volatile Line line;
@@ -69,6 +69,23 @@ final class Machine implements AutoCloseable {
       int generation,
       Line line,
       InstantSource clock) {
+    this(sandbox, microVm, resync, generation, line, clock, System.nanoTime());
+  }
+
+  /**
+   * The same.
+   *
+   * @param runningSince when it was let run, by {@link System#nanoTime}
+   */
+  Machine(
+      SandboxId sandbox,
+      MicroVm microVm,
+      ResyncToken resync,
+      int generation,
+      Line line,
+      InstantSource clock,
+      long runningSince) {
+    this.runningSince = runningSince;
     this.sandbox = sandbox;
     this.microVm = microVm;
     this.resync = resync;
@@ -187,7 +204,7 @@ final class Machine implements AutoCloseable {
 
   /**
    * The cut by the guest's clock. What the guest says includes the time until it heard us, which on
-   * a busy host is long; what the host's clock said before the cut does not, and is as good unless
+   * a busy host is long; what the host's clock said at the cut does not, and is as good unless
    * the user has set the guest's clock.
    */
   private Instant instantOfCut(Instant byGuest) {

@@ -49,13 +49,15 @@ final class ProcessFork {
   /**
    * @param children do not run yet; they are the caller's to close
    * @param pause how long the parent stood still
+   * @param cutNanos when it did, by {@link System#nanoTime}
    */
-  record Made(List<QemuMicroVm> children, Duration pause) {}
+  record Made(List<QemuMicroVm> children, Duration pause, long cutNanos) {}
 
   /** With fewer children one maker is as quick. */
   private static final int WORTH_TWO_MAKERS = 4;
 
   private final QemuMicroVm parent;
+  private long cutNanos = System.nanoTime();
   private final MachineShape shape;
   private final Qcow2 qcow2;
   private final UserOf users;
@@ -96,7 +98,7 @@ final class ProcessFork {
       }
       List<QemuMicroVm> all = Blocking.results(siblings.children());
       rollback.commit();
-      return new Made(all, pause);
+      return new Made(all, pause, cutNanos);
     } catch (IOException | HostException e) {
       throw HostDisk.failure("microVM " + parent.id() + " can't be forked", e);
     }
@@ -183,6 +185,7 @@ final class ProcessFork {
     return parent.whilePaused(
         qcow2.empty(shape),
         disk -> {
+          cutNanos = System.nanoTime();
           Path own = child.disk(disk.number());
           disk.copyTo(own, child.layers());
           try (DiskDescriptors descriptors = DiskDescriptors.of(disk.file(), own)) {

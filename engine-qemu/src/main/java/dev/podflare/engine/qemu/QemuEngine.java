@@ -38,7 +38,9 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
  * The engine on QEMU: hardware virtualization where the host has it, emulation elsewhere.
@@ -419,9 +421,20 @@ public final class QemuEngine implements Engine {
         track(child);
         rest.of(child);
       }
-      atOnce("a copy can't be let run", count, index -> made.children().get(index).resume());
+      AtomicLongArray since = new AtomicLongArray(count);
+      atOnce(
+          "a copy can't be let run",
+          count,
+          index -> {
+            since.set(index, System.nanoTime());
+            made.children().get(index).resume();
+          });
       running = true;
-      return new Fork(List.copyOf(made.children()), made.pause());
+      return new Fork(
+          List.copyOf(made.children()),
+          made.pause(),
+          made.cutNanos(),
+          IntStream.range(0, count).mapToObj(since::get).toList());
     } catch (EngineException e) {
       throw HostDisk.explained(e, machines);
     } catch (IOException e) {

@@ -159,7 +159,11 @@ final class QemuMicroVm implements MicroVm {
       UserOf.Choice choice,
       Monitor monitor,
       ChildEndpoints endpoints,
-      boolean agentConnected) {
+      boolean agentConnected)
+      throws IOException {
+    if (!agentConnected) {
+      endpoints.agent().close();
+    }
     Signals signals = new Signals();
     Qmp qmp = Qmp.inSession(endpoints.protocol(), signals::take);
     QemuMicroVm machine =
