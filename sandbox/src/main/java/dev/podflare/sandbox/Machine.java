@@ -204,8 +204,8 @@ final class Machine implements AutoCloseable {
 
   /**
    * The cut by the guest's clock. What the guest says includes the time until it heard us, which on
-   * a busy host is long; what the host's clock said at the cut does not, and is as good unless
-   * the user has set the guest's clock.
+   * a busy host is long; what the host's clock said at the cut does not, and is as good unless the
+   * user has set the guest's clock.
    */
   private Instant instantOfCut(Instant byGuest) {
     Instant byHost = line.cuts().isEmpty() ? byGuest : line.cuts().getLast().at();

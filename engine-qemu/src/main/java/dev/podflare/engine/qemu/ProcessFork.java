@@ -49,7 +49,7 @@ final class ProcessFork {
   /**
    * @param children do not run yet; they are the caller's to close
    * @param pause how long the parent stood still
-   * @param cutNanos when it did, by {@link System#nanoTime}
+   * @param cutNanos the end of that, by {@link System#nanoTime}
    */
   record Made(List<QemuMicroVm> children, Duration pause, long cutNanos) {}
 
@@ -174,9 +174,12 @@ final class ProcessFork {
   }
 
   private Duration cloneParent(Place first) throws EngineException, IOException, HostException {
-    return parent.hasDisk()
-        ? cloneInPause(first.directory(), first.endpoints())
-        : cloneBlank(first.endpoints());
+    Duration pause =
+        parent.hasDisk()
+            ? cloneInPause(first.directory(), first.endpoints())
+            : cloneBlank(first.endpoints());
+    cutNanos = System.nanoTime();
+    return pause;
   }
 
   /** Of a machine that runs, or could. */
@@ -185,7 +188,6 @@ final class ProcessFork {
     return parent.whilePaused(
         qcow2.empty(shape),
         disk -> {
-          cutNanos = System.nanoTime();
           Path own = child.disk(disk.number());
           disk.copyTo(own, child.layers());
           try (DiskDescriptors descriptors = DiskDescriptors.of(disk.file(), own)) {

@@ -426,8 +426,8 @@ public final class QemuEngine implements Engine {
           "a copy can't be let run",
           count,
           index -> {
-            since.set(index, System.nanoTime());
             made.children().get(index).resume();
+            since.set(index, System.nanoTime());
           });
       running = true;
       return new Fork(
