@@ -8,9 +8,9 @@ import java.util.List;
  *
  * @param children the copies, which run
  * @param pause how long the parent stood still; zero if it was paused anyway
- * @param cutNanos that instant, by {@link System#nanoTime}
- * @param runningSinceNanos when each copy was let run, in their order: the clock of its guest
- *     stands still from the instant until then
+ * @param cutNanos the end of that instant, by {@link System#nanoTime}
+ * @param runningSinceNanos when each copy ran, in their order: the clock of its guest has stood
+ *     still from the instant until shortly before then
  */
 public record Fork(
     List<MicroVm> children, Duration pause, long cutNanos, List<Long> runningSinceNanos) {

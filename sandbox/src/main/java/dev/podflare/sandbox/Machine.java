@@ -44,6 +44,11 @@ final class Machine implements AutoCloseable {
   /** A guest's clock that is further than this from the host's was set by its user. */
   private static final Duration CLOCKS_AGREE = Duration.ofSeconds(5);
 
+  /**
+   * A guest's clock that is behind by 20 ms is set with each exec, and one that is ahead is not.
+   */
+  private static final Duration CLOCKS_MAY_DIFFER = Duration.ofMillis(30);
+
   private final SandboxId sandbox;
   private final MicroVm microVm;
   private final ResyncToken resync;
@@ -210,7 +215,8 @@ final class Machine implements AutoCloseable {
   private Instant instantOfCut(Instant byGuest) {
     Instant byHost = line.cuts().isEmpty() ? byGuest : line.cuts().getLast().at();
     boolean agree = Duration.between(byHost, byGuest).abs().compareTo(CLOCKS_AGREE) < 0;
-    return agree && byHost.isBefore(byGuest) ? byHost : byGuest;
+    boolean late = byGuest.isAfter(byHost.plus(CLOCKS_MAY_DIFFER));
+    return agree && late ? byHost : byGuest;
   }
 
   /** For one that is to be copied: goes once the way that its copies begin with. */
