@@ -44,10 +44,8 @@ final class Machine implements AutoCloseable {
   /** A guest's clock that is further than this from the host's was set by its user. */
   private static final Duration CLOCKS_AGREE = Duration.ofSeconds(5);
 
-  /**
-   * A guest's clock that is behind by 20 ms is set with each exec, and one that is ahead is not.
-   */
-  private static final Duration CLOCKS_MAY_DIFFER = Duration.ofMillis(30);
+  /** A wake that has been answered in this time was heard at once, as far as a cut is concerned. */
+  private static final Duration SOON = Duration.ofMillis(150);
 
   private final SandboxId sandbox;
   private final MicroVm microVm;
@@ -161,7 +159,8 @@ final class Machine implements AutoCloseable {
           // Also of a template's clone: what a user built may have connections.
           Woken woken = agent.wake(wake(Map.of(), randomAddress(), true, !ofSandbox), patience);
           Duration ran = Duration.ofNanos(sent - runningSince);
-          line = line.lastCutAt(instantOfCut(woken.guestTime().minus(ran)));
+          boolean heardSoon = System.nanoTime() - sent < SOON.toNanos();
+          line = line.lastCutAt(instantOfCut(woken.guestTime().minus(ran), heardSoon));
           if (woken.running()) {
             agent.rejoin().ifPresent(goingOn);
           }
@@ -208,15 +207,15 @@ final class Machine implements AutoCloseable {
   }
 
   /**
-   * The cut by the guest's clock. What the guest says includes the time until it heard us, which on
-   * a busy host is long; what the host's clock said at the cut does not, and is as good unless the
-   * user has set the guest's clock.
+   * The cut by the guest's clock, which files have their times from. What the guest says includes
+   * the time until it heard us. If that may have been long, what the host's clock said at the cut
+   * is better, unless the user has set the guest's clock; but emulated, a guest's clock is ahead of
+   * it by some hundredths of a second after minutes.
    */
-  private Instant instantOfCut(Instant byGuest) {
+  private Instant instantOfCut(Instant byGuest, boolean heardSoon) {
     Instant byHost = line.cuts().isEmpty() ? byGuest : line.cuts().getLast().at();
     boolean agree = Duration.between(byHost, byGuest).abs().compareTo(CLOCKS_AGREE) < 0;
-    boolean late = byGuest.isAfter(byHost.plus(CLOCKS_MAY_DIFFER));
-    return agree && late ? byHost : byGuest;
+    return !heardSoon && agree && byHost.isBefore(byGuest) ? byHost : byGuest;
   }
 
   /** For one that is to be copied: goes once the way that its copies begin with. */
